@@ -1,0 +1,130 @@
+"""What happens to the core, in the order it happened; the event log of a trial replays into the same decisions."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from testbed.model.execution import Execution
+from testbed.model.ids import ActionId, BoardId, ModelId, RequestId
+from testbed.model.placement import Placement
+from testbed.model.request import Request
+from testbed.units import Ns
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """Something happened at ``t`` on the coordinator's clock."""
+
+    t: Ns
+
+
+class Arrived(Event, frozen=True, kw_only=True, tag="arrived"):
+    """A request is here; its intended arrival is in the request, ``t`` is when it was seen."""
+
+    request: Request
+
+
+class Sent(Event, frozen=True, kw_only=True, tag="sent"):
+    """The last byte of an action left the coordinator."""
+
+    action: ActionId
+
+
+class Executed(Event, frozen=True, kw_only=True, tag="executed"):
+    """A board answered."""
+
+    action: ActionId
+    execution: Execution
+    boot: int = 0
+
+
+class Failed(Event, frozen=True, kw_only=True, tag="failed"):
+    """An action (infer or load) ended in an error: on the board, on the link, or by time-out."""
+
+    action: ActionId
+    error: str
+    traceback: str = ""
+
+
+class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
+    """The fate of a cancel: ``stage`` is before_sent, before_start, during or too_late."""
+
+    action: ActionId
+    stage: str
+    requests: tuple[RequestId, ...] | None = None
+
+
+class Loaded(Event, frozen=True, kw_only=True, tag="loaded"):
+    """A model became resident."""
+
+    action: ActionId
+    board: BoardId
+    model: ModelId
+    load: Ns
+    memory_bytes: int = 0
+
+
+class BoardUp(Event, frozen=True, kw_only=True, tag="board_up"):
+    """A board is connected and greeted; ``resident`` lists what it holds, ``instances`` copies of each."""
+
+    board: BoardId
+    boot: int
+    resident: tuple[tuple[ModelId, int], ...] = ()
+
+
+class BoardDown(Event, frozen=True, kw_only=True, tag="board_down"):
+    """A board is gone; what was in flight there has failed."""
+
+    board: BoardId
+    error: str
+
+
+class NetworkSeen(Event, frozen=True, kw_only=True, tag="network"):
+    """A fresh estimate of the way to a board: smallest recent round trip [ns], up and down rate [bytes/s]."""
+
+    board: BoardId
+    rtt: Ns
+    up_bytes_per_s: float
+    down_bytes_per_s: float
+    loss_frac: float = 0.0
+
+
+class Tick(Event, frozen=True, kw_only=True, tag="tick"):
+    """A timer that was asked for."""
+
+
+class PlanReady(Event, frozen=True, kw_only=True, tag="plan_ready"):
+    """The slow path answered; ``cost`` is how long it took."""
+
+    placement: Placement
+    cost: Ns
+
+
+class DecisionTook(Event, frozen=True, kw_only=True, tag="decision_took"):
+    """How long the policy took to decide; measured live, declared in virtual time."""
+
+    cost: Ns
+
+
+class Stop(Event, frozen=True, kw_only=True, tag="stop"):
+    """End the trial: what is open ends ABORTED."""
+
+    reason: str
+
+
+CoreEvent: TypeAlias = (
+    Arrived
+    | Sent
+    | Executed
+    | Failed
+    | Cancelled
+    | Loaded
+    | BoardUp
+    | BoardDown
+    | NetworkSeen
+    | Tick
+    | PlanReady
+    | DecisionTook
+    | Stop
+)

@@ -1,0 +1,109 @@
+"""A lab as data: what a driver is built from, and what a board says it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from testbed.errors import ConfigError, did_you_mean
+from testbed.model.ids import BoardId, ModelId, TaskId
+from testbed.model.profile import HwProfile
+
+T = TypeVar("T")
+
+
+class ModelFiles(Struct, frozen=True, kw_only=True):
+    """A model as it travels: part files in chain order, each with its SHA-256.
+
+    Attributes:
+        runtime: name of the agent's runtime, e.g. ``onnxruntime``.
+        options: handed to the runtime (threads, provider).
+        exits: number of exits.
+        predictions: ``.npz`` with stored softmax per exit (for ``replay`` on virtual boards), or ``None``.
+    """
+
+    name: ModelId
+    task: TaskId
+    paths: tuple[Path, ...]
+    sha256: tuple[str, ...]
+    runtime: str = "onnxruntime"
+    options: dict[str, Any] = {}
+    exits: int = 1
+    predictions: Path | None = None
+
+
+class BoardSpec(Struct, frozen=True, kw_only=True):
+    """One board of a lab file, as its driver gets it.
+
+    Attributes:
+        kind: entry point in ``testbed.boards``.
+        site: ``edge`` or ``dc``.
+        options: the rest of the board's table, for the driver to check with `parse_options`.
+        file: the lab file, for error messages.
+        models: what may be asked of it. profiles: what is known of these models on it.
+        seed: for everything random about an emulated part.
+        state: folder for sockets, keys and logs of this run.
+        fence: fencing token; grows with every run, an agent refuses an older one.
+    """
+
+    id: BoardId
+    kind: str
+    site: str
+    options: dict[str, Any]
+    file: Path
+    models: dict[ModelId, ModelFiles]
+    profiles: dict[ModelId, HwProfile]
+    state: Path
+    seed: int = 0
+    fence: int = 0
+
+
+class BoardFacts(Struct, frozen=True, kw_only=True):
+    """What a board said it is when it was opened.
+
+    Attributes:
+        facts: machine, python, providers, versions, power mode: strings and numbers as the agent reports them.
+        origin: origin of this board's service times, as a string of `Origin`.
+        link_origin: origin of the time its bytes spend on the way.
+        memory_bytes: room for models, or ``None``.
+    """
+
+    id: BoardId
+    kind: str
+    site: str
+    boot_id: str
+    agent_sha256: str
+    facts: dict[str, Any]
+    origin: str
+    link_origin: str
+    memory_bytes: int | None = None
+
+
+def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, key: str) -> T:
+    """Turn a table of a TOML file into a frozen value, refusing what it does not know.
+
+    Args:
+        mapping: the table.
+        kind: a `msgspec.Struct` class; unknown keys are refused at every level that forbids them.
+        file, key: where the table stands, for the error.
+
+    Raises:
+        ConfigError: unknown key (with a did-you-mean), missing key, or wrong type.
+    """
+    names = msgspec.structs.fields(kind)  # type: ignore[arg-type]
+    known = {field.encode_name for field in names}
+    for name in mapping:
+        if name not in known:
+            raise ConfigError(
+                "unknown key", file=file, key=f"{key}.{name}" if key else name, cure=did_you_mean(name, known)
+            )
+    try:
+        return msgspec.convert(mapping, kind, strict=True)
+    except msgspec.ValidationError as error:
+        text, _, path = str(error).partition(" - at `$")
+        inner = path.rstrip("`").lstrip(".")
+        dotted = ".".join(part for part in (key, inner) if part)
+        raise ConfigError(text, file=file, key=dotted, cure="Correct the value") from error

@@ -1,0 +1,116 @@
+"""What is known of a model on a board, each field with its origin."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from testbed.model.ids import BoardId, ModelId, TaskId
+from testbed.model.origin import Origin
+from testbed.units import Ns
+
+
+class Quantity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A number that knows where it comes from.
+
+    Attributes:
+        value: in the unit of the field's name.
+        source: publication, run folder or reasoning behind it; mandatory.
+        sigma: standard uncertainty in the same unit, or ``None``.
+    """
+
+    value: float
+    origin: Origin
+    source: str
+    sigma: float | None = None
+
+
+class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Service time (start to finish) of one batch size at one exit, as quantiles.
+
+    Attributes:
+        batch: items executed together.
+        exit: exit at which all of the batch leave.
+        p: probabilities, increasing within [0, 1]; ms: the quantiles there [ms], same length.
+        n: executions behind it; 0 where nobody counted.
+    """
+
+    batch: int
+    p: tuple[float, ...]
+    ms: tuple[float, ...]
+    origin: Origin
+    source: str
+    exit: int = 0
+    n: int = 0
+
+    def quantile(self, q: float) -> Ns:
+        """Service time at probability ``q``, linear between the stored quantiles [ns]."""
+        p, ms = self.p, self.ms
+        if q <= p[0]:
+            return round(ms[0] * 1e6)
+        for i in range(1, len(p)):
+            if q <= p[i]:
+                span = p[i] - p[i - 1]
+                w = (q - p[i - 1]) / span if span > 0 else 1.0
+                return round((ms[i - 1] * (1 - w) + ms[i] * w) * 1e6)
+        return round(ms[-1] * 1e6)
+
+
+class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model on one kind of board.
+
+    Attributes:
+        board: profile folder name, e.g. ``virtual-jetson``; a lab file names it per board.
+        service: at least batch 1 at every exit, sorted by (exit, batch).
+        accuracy: per exit, fraction correct on the task's test set.
+        active_w: power while executing; idle_w: power at rest; both of the board's total rail.
+        sha256: hash of the model file(s) the figures belong to, in chain order.
+    """
+
+    schema: int
+    board: str
+    model: ModelId
+    task: TaskId
+    service: tuple[Service, ...]
+    accuracy: tuple[Quantity, ...]
+    sha256: tuple[str, ...] = ()
+    active_w: Quantity | None = None
+    idle_w: Quantity | None = None
+    load_ms: Quantity | None = None
+    memory_bytes: Quantity | None = None
+    created: str = ""
+
+    def service_at(self, batch: int = 1, exit_: int | None = None, q: float = 0.5) -> Ns:
+        """Service time of a batch at an exit (default: the last) [ns].
+
+        Between stored batch sizes linear; beyond the largest, proportional to its batches.
+        """
+        last = max(s.exit for s in self.service) if exit_ is None else exit_
+        rows = [s for s in self.service if s.exit == last]
+        below = [s for s in rows if s.batch <= batch]
+        above = [s for s in rows if s.batch >= batch]
+        if below and above:
+            lo, hi = below[-1], above[0]
+            a, b = lo.quantile(q), hi.quantile(q)
+            return a if hi.batch == lo.batch else round(a + (b - a) * (batch - lo.batch) / (hi.batch - lo.batch))
+        if below:
+            return round(below[-1].quantile(q) * batch / below[-1].batch)
+        return rows[0].quantile(q)
+
+    @property
+    def exits(self) -> int:
+        """Number of exits."""
+        return len(self.accuracy)
+
+
+class ProfileBook(Struct, frozen=True):
+    """All profiles of a lab, by board *in the lab file* and model."""
+
+    rows: dict[tuple[BoardId, ModelId], HwProfile]
+
+    def find(self, board: BoardId, model: ModelId) -> HwProfile | None:
+        """The profile, or ``None`` where nobody made one."""
+        return self.rows.get((board, model))
+
+    def models_on(self, board: BoardId, task: TaskId) -> tuple[HwProfile, ...]:
+        """Profiles of a board for a task, by name of the model."""
+        return tuple(p for (b, _), p in sorted(self.rows.items()) if b == board and p.task == task)

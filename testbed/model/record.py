@@ -1,0 +1,102 @@
+"""What is kept of a request for ever."""
+
+from __future__ import annotations
+
+import enum
+
+from msgspec import Struct
+
+from testbed.model.execution import Step
+from testbed.model.ids import StepId
+from testbed.model.request import Outcome, Request
+from testbed.units import Ns
+
+
+class RequestRecord(Struct, frozen=True, kw_only=True, tag="request"):
+    """One request from arrival to end, losers of a speculation included.
+
+    Attributes:
+        seen: when the coordinator took it in; ``seen - request.arrival`` is our own lateness.
+        ended: when its outcome was fixed.
+        label: class answered, ``None`` where there is no answer.
+        correct: whether ``label`` is the true one; ``None`` where there is no answer or no truth.
+        used: the steps the answer rests on.
+        predicted_finish, predicted_accuracy: what the policy believed at its first order.
+        reason: why it was rejected, failed or aborted.
+        best_accuracy: on offer when it was rejected.
+    """
+
+    request: Request
+    outcome: Outcome
+    seen: Ns
+    ended: Ns
+    label: int | None = None
+    correct: bool | None = None
+    steps: tuple[Step, ...] = ()
+    used: tuple[StepId, ...] = ()
+    predicted_finish: Ns | None = None
+    predicted_accuracy: float | None = None
+    reason: str = ""
+    best_accuracy: float | None = None
+
+    @property
+    def response(self) -> Ns:
+        """From intended arrival to the end: no coordinated omission."""
+        return self.ended - self.request.arrival
+
+    @property
+    def late(self) -> bool:
+        """Answered, but after its deadline."""
+        return self.request.deadline is not None and self.ended > self.request.deadline
+
+
+class TrialStatus(enum.Enum):
+    """Whether a trial counts; only the first two do."""
+
+    OK = "ok"
+    LIMIT_MISSED = "limit_missed"
+    BOARD_ERROR = "board_error"
+    LINK_ERROR = "link_error"
+    METER_ERROR = "meter_error"
+    INFRA_ERROR = "infra_error"
+    TIMEOUT = "timeout"
+    ABORTED = "aborted"
+
+
+class ClockProbe(Struct, frozen=True, kw_only=True, tag="probe"):
+    """Four stamps of one in-band probe.
+
+    Attributes:
+        t0, t3: sent and answered on the coordinator's clock. t1, t2: received and sent on the board's.
+        boot: counts the board's connections.
+        wire_up, wire_down: modelled line time of the probe's bytes each way [ns], to be subtracted (serial).
+    """
+
+    board: str
+    boot: int
+    t0: Ns
+    t1: Ns
+    t2: Ns
+    t3: Ns
+    wire_up: Ns = 0
+    wire_down: Ns = 0
+
+
+class PowerSamples(Struct, frozen=True, kw_only=True, tag="power"):
+    """A block of samples as a board's sampler sent them.
+
+    Attributes:
+        t: board's clock [ns], shape (n,). power_w: shape (n * rails,), row by row.
+        dropped: samples the sampler could not deliver before this block.
+        total: the rails that make up the board's total; others must not be added to it.
+    """
+
+    board: str
+    boot: int
+    meter: str
+    rails: tuple[str, ...]
+    total: tuple[str, ...]
+    t: tuple[Ns, ...]
+    power_w: tuple[float, ...]
+    origin: str
+    dropped: int = 0

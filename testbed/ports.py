@@ -1,0 +1,139 @@
+"""The promises between layers: small Protocols that drivers and policies keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from testbed.model.action import Cancel, Decision, Infer, Load
+from testbed.model.event import BoardDown, BoardUp, Cancelled, Executed, Failed, Loaded, NetworkSeen, Sent
+from testbed.model.lab import BoardFacts
+from testbed.model.placement import Demand, LabSnapshot, Placement
+from testbed.model.record import ClockProbe, PowerSamples
+from testbed.model.view import Health, View
+from testbed.units import Ns
+
+BoardEvent: TypeAlias = (
+    Sent | Executed | Failed | Cancelled | Loaded | BoardUp | BoardDown | NetworkSeen | ClockProbe | PowerSamples
+)
+Sink: TypeAlias = Callable[[BoardEvent], None]
+Payload: TypeAlias = NDArray[np.uint8]
+"""Inputs of a batch, shape (items, ...)."""
+
+
+class Clock(Protocol):
+    """A monotonic clock."""
+
+    def now(self) -> Ns:
+        """The instant [ns]."""
+
+
+class Policy(Protocol):
+    """Schedules modeless requests; a deterministic function of its seed and its calls.
+
+    It never waits, reads a clock, opens a file or logs.
+    """
+
+    def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
+        """Slow path (solvers); runs off the critical path."""
+
+    def decide(self, now: Ns, view: View) -> Decision:
+        """Fast path; on every arrival, completion, timer and board change."""
+
+
+class Link(Protocol):
+    """A byte stream to a board. Every call is bounded in time by its driver's settings or by the caller."""
+
+    @property
+    def name(self) -> str:
+        """``kind://where``, for errors."""
+
+    @property
+    def health(self) -> Health:
+        """Up, degraded or down."""
+
+    async def open(self) -> None:
+        """Connect once.
+
+        Raises:
+            LinkError: refused, unreachable or timed out (`HostKeyError` for a wrong host key).
+        """
+
+    async def read(self) -> bytes:
+        """Some bytes, at least one; ``b""`` once the other side is gone."""
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand all bytes on; waits while the link's buffer is full.
+
+        Raises:
+            LinkError: the link is down.
+        """
+
+    async def close(self) -> None:
+        """Let go; idempotent, never raises for a link that is already down."""
+
+
+class Board(Protocol):
+    """One device that runs models: a composition of link, agent, runtime and meter."""
+
+    @property
+    def id(self) -> str:
+        """Name in the lab file."""
+
+    async def open(self, sink: Sink) -> BoardFacts:
+        """Connect, deploy the agent, greet; events go to ``sink`` on the event loop from then on.
+
+        A board that is lost later reconnects by itself with back-off (`BoardDown`, then `BoardUp`).
+
+        Raises:
+            LinkError, BoardError: it could not be brought up.
+        """
+
+    def send(self, order: Infer | Load | Cancel, payload: Payload | None = None) -> None:
+        """Queue an order; never blocks. Its fate comes as exactly one event per action.
+
+        ``Infer`` ends in `Executed`, `Failed` or `Cancelled`; ``Load`` in `Loaded` or `Failed`.
+        """
+
+    async def probe(self, count: int = 8) -> None:
+        """Exchange clock probes; each arrives as a `ClockProbe` at the sink."""
+
+    async def close(self) -> None:
+        """Say goodbye, stop what was started for it; bounded in time."""
+
+
+class PowerMeter(Protocol):
+    """An instrument beside the board, read by the coordinator."""
+
+    @property
+    def rails(self) -> tuple[str, ...]:
+        """What it measures."""
+
+    async def open(self) -> None:
+        """Connect and identify; raises `MeterError`."""
+
+    async def read(self) -> tuple[Ns, tuple[float, ...]]:
+        """One sample: stamp [ns] and watts per rail."""
+
+    async def close(self) -> None:
+        """Let go."""
+
+
+class PowerSwitch(Protocol):
+    """Switches a board's supply."""
+
+    async def on(self) -> None:
+        """Power on."""
+
+    async def off(self) -> None:
+        """Power off."""
+
+
+class RecordSink(Protocol):
+    """Where finished things go; append-only."""
+
+    def write(self, entry: Any) -> None:  # noqa: ANN401 - any tagged Struct of the journal's schema
+        """Append one entry; it survives ``kill -9`` once this returns."""
