@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from testbed.model.action import Cancel, Decision, Infer, Load
 from testbed.model.event import BoardDown, BoardUp, Cancelled, Executed, Failed, Loaded, NetworkSeen, Sent
-from testbed.model.lab import BoardFacts
+from testbed.model.lab import BoardFacts, CheckResult
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.model.view import Health, View
@@ -92,10 +92,17 @@ class Board(Protocol):
             LinkError, BoardError: it could not be brought up.
         """
 
-    def send(self, order: Infer | Load | Cancel, payload: Payload | None = None) -> None:
+    def send(
+        self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()
+    ) -> None:
         """Queue an order; never blocks. Its fate comes as exactly one event per action.
 
         ``Infer`` ends in `Executed`, `Failed` or `Cancelled`; ``Load`` in `Loaded` or `Failed`.
+
+        Args:
+            order: what to do.
+            payload: inputs of an ``Infer``, shape (items, ...).
+            samples: index of each item's input in the task's data, -1 where unknown; empty if none is known.
         """
 
     async def probe(self, count: int = 8) -> None:
@@ -103,6 +110,13 @@ class Board(Protocol):
 
     async def close(self) -> None:
         """Say goodbye, stop what was started for it; bounded in time."""
+
+
+class CheckableBoard(Board, Protocol):
+    """A board that can be examined step by step, without being opened."""
+
+    def checks(self) -> AsyncIterator[CheckResult]:
+        """One result per step, in the order a person would look; the steps behind a failed one come as skipped."""
 
 
 class PowerMeter(Protocol):

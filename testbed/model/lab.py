@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -80,6 +80,22 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
     origin: str
     link_origin: str
     memory_bytes: int | None = None
+
+
+class CheckResult(Struct, frozen=True, kw_only=True):
+    """One step of examining a board.
+
+    Attributes:
+        step: what was looked at, e.g. ``host key``.
+        state: ``ok``, ``failed`` or ``skipped``.
+        finding: what was seen, one sentence.
+        cure: what to do about it, or an empty string.
+    """
+
+    step: str
+    state: Literal["ok", "failed", "skipped"]
+    finding: str
+    cure: str = ""
 
 
 def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, key: str) -> T:
