@@ -109,6 +109,10 @@ class BoardError(TestbedError):
         return f"{self.board}: {super().__str__()}" if self.board else super().__str__()
 
 
+class PolicyError(TestbedError):
+    """A policy broke its contract: ordered for an unknown board, or answered a request that is not open."""
+
+
 class MeterError(TestbedError):
     """A power meter could not be read, or its samples cannot answer the question asked."""
 

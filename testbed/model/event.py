@@ -101,12 +101,6 @@ class PlanReady(Event, frozen=True, kw_only=True, tag="plan_ready"):
     cost: Ns
 
 
-class DecisionTook(Event, frozen=True, kw_only=True, tag="decision_took"):
-    """How long the policy took to decide; measured live, declared in virtual time."""
-
-    cost: Ns
-
-
 class Stop(Event, frozen=True, kw_only=True, tag="stop"):
     """End the trial: what is open ends ABORTED."""
 
@@ -125,6 +119,5 @@ CoreEvent: TypeAlias = (
     | NetworkSeen
     | Tick
     | PlanReady
-    | DecisionTook
     | Stop
 )

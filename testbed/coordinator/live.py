@@ -1,0 +1,240 @@
+"""The live shell: real boards, real time, one event loop.
+
+The hot path has no task, thread, file or log line per request: a timer hands arrivals over, drivers call
+``on_event`` from their reader, and each event runs through the core and out to the boards at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
+from testbed.errors import TestbedError
+from testbed.model import event as ev
+from testbed.model.action import Infer, Load
+from testbed.model.record import ClockProbe, PowerSamples
+from testbed.units import MS, S, Ns, to_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from testbed.coordinator.core import Core
+    from testbed.model.ids import BoardId
+    from testbed.model.request import Request
+    from testbed.ports import Board, BoardEvent, Payload, Policy, RecordSink
+
+LEAD: Ns = 20 * MS
+"""Between the end of preparation and the first possible arrival."""
+
+
+PREPARE_LIMIT: Ns = 120 * S
+"""Bound on the first plan, and again on the loads it asks for."""
+
+
+class MonotonicClock:
+    """The coordinator's clock: the host's monotonic one."""
+
+    def now(self) -> Ns:
+        """Now [ns]."""
+        return time.monotonic_ns()
+
+
+class LiveTrial:
+    """One trial of one policy on boards that are already open.
+
+    Raises from ``run``: whatever broke the trial itself (`PolicyError`, `StoreError`); board and link
+    trouble ends as outcomes of requests instead.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        policy: Policy,
+        boards: Mapping[BoardId, Board],
+        inputs: Callable[[tuple[int, ...]], Payload],
+        records: RecordSink,
+        *,
+        events: RecordSink | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Put the shell around a core.
+
+        Args:
+            inputs: payload of a batch from sample indexes, shape (items, ...).
+            records: gets each `RequestRecord` as its request settles.
+            events: gets every core event, for replay; ``None`` keeps no log.
+            on_close: called once per settled request, for progress.
+        """
+        self._core = core
+        self._policy = policy
+        self._boards = boards
+        self._inputs = inputs
+        self._records = records
+        self._events = events
+        self._on_close = on_close
+        self._pending: deque[ev.CoreEvent] = deque()
+        self._draining = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._plans: set[asyncio.Future[None]] = set()
+        self._loads: set[int] = set()
+        self._loaded = asyncio.Event()
+        self._wanted: deque[Request] = deque()
+        self._planned = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._broken: asyncio.Future[None] | None = None
+
+    def on_event(self, event: BoardEvent) -> None:
+        """Take what a board driver tells; must be called on the event loop."""
+        if not isinstance(event, ClockProbe | PowerSamples):
+            self._handle(event)
+
+    async def run(self, requests: Sequence[Request], known: Sequence[ev.CoreEvent], limit: Ns) -> tuple[Ns, Ns]:
+        """Play the requests and wait until each has its record.
+
+        Args:
+            requests: arrivals and deadlines relative to the start [ns], ascending.
+            known: events that tell the core how the lab stands (boards up, network).
+            limit: bound on the time after the last arrival; what is open then is ABORTED.
+
+        Returns:
+            start and end of the load on the coordinator's clock.
+        """
+        loop = asyncio.get_running_loop()
+        self._broken = loop.create_future()
+        try:
+            self._carry_out(self._core.start(time.monotonic_ns()))
+            for event in known:
+                self._handle(msgspec.structs.replace(event, t=time.monotonic_ns()))
+            await self._or_broken(self._planned.wait(), PREPARE_LIMIT)
+            self._check_loaded()
+            await self._or_broken(self._loaded.wait(), PREPARE_LIMIT)
+            start = time.monotonic_ns() + LEAD
+            self._wanted.extend(_shift(request, start) for request in requests)
+            last = self._wanted[-1].arrival if self._wanted else start
+            self._pump()
+            try:
+                await self._or_broken(self._quiet.wait(), last - start + LEAD + limit)
+            except TimeoutError:
+                self._handle(ev.Stop(t=time.monotonic_ns(), reason="not answered when the trial's limit passed"))
+            return start, time.monotonic_ns()
+        except asyncio.CancelledError:
+            self._wanted.clear()
+            self._handle(ev.Stop(t=time.monotonic_ns(), reason="interrupted"))
+            raise
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for plan in self._plans:
+                plan.cancel()
+
+    async def _or_broken(self, waiter: object, bound: Ns) -> None:
+        """Wait, but no longer than ``bound``, and fail at once if the shell broke."""
+        assert self._broken is not None  # noqa: S101 - run() made it
+        task = asyncio.ensure_future(waiter)  # type: ignore[arg-type]
+        try:
+            done, _ = await asyncio.wait(
+                (task, self._broken), timeout=to_s(bound), return_when=asyncio.FIRST_COMPLETED
+            )
+            if self._broken in done:
+                self._broken.result()
+            if not done:
+                raise TimeoutError
+        finally:
+            task.cancel()
+
+    def _pump(self) -> None:
+        """Hand over what has arrived, and come back for the next."""
+        now = time.monotonic_ns()
+        while self._wanted and self._wanted[0].arrival <= now:
+            self._handle(ev.Arrived(t=now, request=self._wanted.popleft()))
+            now = time.monotonic_ns()
+        if self._wanted:
+            asyncio.get_running_loop().call_at(to_s(self._wanted[0].arrival), self._pump)
+        else:
+            self._check_quiet()
+
+    def _handle(self, event: ev.CoreEvent) -> None:
+        """Run an event through the core; what boards answer synchronously waits its turn."""
+        self._pending.append(event)
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while self._pending:
+                event = self._pending.popleft()
+                if self._events is not None:
+                    self._events.write(event)
+                self._carry_out(self._core.handle(event))
+                if isinstance(event, ev.Loaded | ev.Failed):
+                    self._loads.discard(event.action)
+                    self._check_loaded()
+        except TestbedError as error:
+            if self._broken is None or self._broken.done():
+                raise
+            self._broken.set_exception(error)
+        finally:
+            self._draining = False
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Dispatch(board=board, order=order, samples=samples):
+                    if isinstance(order, Infer):
+                        self._boards[board].send(order, self._inputs(samples), samples)
+                    else:
+                        if isinstance(order, Load):
+                            self._loads.add(order.id)
+                        self._boards[board].send(order)
+                case Close(record=record):
+                    self._records.write(record)
+                    self._on_close()
+                    self._check_quiet()
+                case WakeAt(t=t):
+                    self._set_timer(t)
+                case Plan(demand=demand, lab=lab):
+                    plan = asyncio.ensure_future(asyncio.to_thread(self._policy.plan, demand, lab))
+                    self._plans.add(plan)  # type: ignore[arg-type]
+                    began = time.monotonic_ns()
+                    plan.add_done_callback(lambda done, began=began: self._plan_done(done, began))  # type: ignore[misc]
+
+    def _plan_done(self, plan: asyncio.Future[ev.Placement], began: Ns) -> None:
+        self._plans.discard(plan)  # type: ignore[arg-type]
+        if plan.cancelled():
+            return
+        error = plan.exception()
+        if error is not None:
+            if self._broken is not None and not self._broken.done():
+                self._broken.set_exception(error)
+            return
+        now = time.monotonic_ns()
+        self._handle(ev.PlanReady(t=now, placement=plan.result(), cost=now - began))
+        self._planned.set()
+
+    def _set_timer(self, t: Ns | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if t is not None:
+            self._timer = asyncio.get_running_loop().call_at(to_s(t), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._handle(ev.Tick(t=time.monotonic_ns()))
+
+    def _check_loaded(self) -> None:
+        if not self._loads:
+            self._loaded.set()
+
+    def _check_quiet(self) -> None:
+        if not self._wanted and self._core.open_requests == 0:
+            self._quiet.set()
+
+
+def _shift(request: Request, start: Ns) -> Request:
+    deadline = None if request.deadline is None else request.deadline + start
+    return msgspec.structs.replace(request, arrival=request.arrival + start, deadline=deadline)

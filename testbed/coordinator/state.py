@@ -1,0 +1,226 @@
+"""The core's memory, and the read-only face of it that policies see.
+
+The classes here satisfy the Protocols of ``testbed.model.view`` as they are: a policy is handed
+the live objects typed as read-only, so that no event costs a copy.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from testbed.coordinator.demand import DemandMeter
+from testbed.model.placement import BoardSnapshot, LabSnapshot, Placement
+from testbed.model.request import Outcome, Request
+from testbed.model.view import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from testbed.model.action import Answer, Infer, Load
+    from testbed.model.execution import Step
+    from testbed.model.ids import ActionId, BoardId, ModelId, RequestId
+    from testbed.model.placement import Core as ProcessingUnit
+    from testbed.model.placement import Demand
+    from testbed.model.profile import ProfileBook
+    from testbed.units import Ns
+
+FINISHED_WINDOW = 512
+
+
+class BoardSetup(Struct, frozen=True, kw_only=True):
+    """What is known of a board before the first event."""
+
+    id: BoardId
+    kind: str
+    site: str
+    memory_bytes: int | None = None
+    cores: tuple[ProcessingUnit, ...] = ()
+    price_per_s: float | None = None
+
+
+class Case:
+    """An open request: implements ``CaseView``."""
+
+    __slots__ = (
+        "answer",
+        "best_accuracy",
+        "ended",
+        "in_flight",
+        "outcome",
+        "predicted_accuracy",
+        "predicted_finish",
+        "reason",
+        "request",
+        "seen",
+        "steps",
+    )
+
+    def __init__(self, request: Request, seen: Ns) -> None:
+        """A request that was just seen."""
+        self.request = request
+        self.seen = seen
+        self.steps: list[Step] = []
+        self.in_flight: dict[ActionId, Infer] = {}
+        self.outcome: Outcome | None = None
+        self.answer: Answer | None = None
+        self.ended: Ns = 0
+        self.reason = ""
+        self.best_accuracy: float | None = None
+        self.predicted_finish: Ns | None = None
+        self.predicted_accuracy: float | None = None
+
+
+class Flight:
+    """An order on its way; ``open_items`` are positions of the batch not settled yet."""
+
+    __slots__ = ("cancel_ordered", "decided", "estimate", "open_items", "order", "sent")
+
+    def __init__(self, order: Infer | Load, decided: Ns, estimate: Ns, items: int) -> None:
+        """An order just handed to the shell."""
+        self.order = order
+        self.decided = decided
+        self.estimate = estimate
+        self.sent: Ns | None = None
+        self.open_items = set(range(items))
+        self.cancel_ordered: set[int] = set()
+
+
+class BoardState:
+    """One board: implements ``BoardView``."""
+
+    def __init__(self, setup: BoardSetup, now: Callable[[], Ns]) -> None:
+        """A board that has not come up yet."""
+        self.id = setup.id
+        self.kind = setup.kind
+        self.site = setup.site
+        self.memory_bytes = setup.memory_bytes
+        self.cores: Sequence[ProcessingUnit] = setup.cores
+        self.price_per_s = setup.price_per_s
+        self.health = Health.DOWN
+        self.boot = 0
+        self.resident: dict[ModelId, int] = {}
+        self.queued = 0
+        self.temperature_c: float | None = None
+        self.rtt: Ns = 0
+        self.up_bytes_per_s = float("inf")
+        self.loss_frac = 0.0
+        self._now = now
+        self._free_at: list[Ns] = [0]
+        self._outstanding: list[dict[ActionId, Ns]] = [{}]
+
+    @property
+    def busy_until(self) -> Sequence[Ns]:
+        """Per instance, when it should be free, from profiled medians; never before now."""
+        now = self._now()
+        return [max(now, t) for t in self._free_at]
+
+    def grow(self, instances: int) -> None:
+        """Make room for so many instances."""
+        while len(self._free_at) < instances:
+            self._free_at.append(0)
+            self._outstanding.append({})
+
+    def took(self, action: ActionId, instance: int, now: Ns, estimate: Ns, items: int) -> None:
+        """An order was sent to an instance."""
+        self.grow(instance + 1)
+        self._free_at[instance] = max(self._free_at[instance], now) + estimate
+        self._outstanding[instance][action] = estimate
+        self.queued += items
+
+    def settled(self, action: ActionId, instance: int, now: Ns, items: int) -> None:
+        """Some or all items of an order are over; re-estimate from what is still outstanding."""
+        self.queued -= items
+        outstanding = self._outstanding[instance]
+        if outstanding.pop(action, None) is not None:
+            self._free_at[instance] = now + sum(outstanding.values())
+
+    def snapshot(self) -> BoardSnapshot:
+        """A copy for the slow path."""
+        return BoardSnapshot(
+            id=self.id,
+            kind=self.kind,
+            site=self.site,
+            up=self.health is not Health.DOWN,
+            memory_bytes=self.memory_bytes,
+            resident=tuple(self.resident.items()),
+            rtt=self.rtt,
+            up_bytes_per_s=self.up_bytes_per_s,
+            cores=tuple(self.cores),
+            price_per_s=self.price_per_s,
+        )
+
+
+class Ended(Struct, frozen=True):
+    """A request that has ended: implements ``Closed``."""
+
+    request: Request
+    outcome: Outcome
+    steps: tuple[Step, ...]
+    answered: Ns
+
+
+class LabState:
+    """Everything a policy may read: implements ``View``."""
+
+    def __init__(
+        self,
+        boards: Sequence[BoardSetup],
+        profiles: ProfileBook,
+        payload_bytes: Callable[[Request, str], int],
+        placement: Placement | None = None,
+    ) -> None:
+        """An empty lab; boards come up by events."""
+        self.now: Ns = 0
+        self.profiles = profiles
+        self.placement = placement or Placement()
+        self.touched: list[RequestId] = []
+        self.open: dict[RequestId, Case] = {}
+        self.idle: dict[RequestId, Case] = {}
+        self.states = {setup.id: BoardState(setup, lambda: self.now) for setup in boards}
+        self.closed: deque[Ended] = deque(maxlen=FINISHED_WINDOW)
+        self.meter = DemandMeter()
+        self._payload_bytes = payload_bytes
+        self._last_id = 0
+
+    @property
+    def cases(self) -> Mapping[RequestId, Case]:
+        """All open requests."""
+        return self.open
+
+    @property
+    def waiting(self) -> Mapping[RequestId, Case]:
+        """Open requests with nothing in flight."""
+        return self.idle
+
+    @property
+    def boards(self) -> Mapping[BoardId, BoardState]:
+        """All boards."""
+        return self.states
+
+    @property
+    def finished(self) -> Sequence[Ended]:
+        """What ended lately."""
+        return self.closed
+
+    @property
+    def demand(self) -> Demand:
+        """What is being asked lately."""
+        return self.meter.read(self.now)
+
+    def new_id(self) -> ActionId:
+        """Count up from 1."""
+        self._last_id += 1
+        return self._last_id
+
+    def payload_bytes(self, request: RequestId, codec: str = "raw") -> int:
+        """Size on the link [bytes]."""
+        return self._payload_bytes(self.open[request].request, codec)
+
+    def snapshot(self) -> LabSnapshot:
+        """A copy of the lab for the slow path."""
+        return LabSnapshot(
+            now=self.now, boards=tuple(b.snapshot() for b in self.states.values()), profiles=self.profiles
+        )
