@@ -27,7 +27,9 @@ class ExitRule(Struct, frozen=True, kw_only=True):
         min_confidence: per exit, leave if max softmax is at least this; ``inf`` never, ``0`` always.
             Exits beyond the tuple never stop early. Conditions on profiled constants (accuracy, energy,
             computation, exit number) are known beforehand, so a policy writes them as ``0`` or ``inf``.
-        stop_after: leave at the first exit reached this long after the start of execution, or ``None``.
+        stop_after: leave at the first exit reached this long after the start of execution, or ``None``. The
+            rule is looked at when an exit has run, so it overshoots by up to one part: a policy with a hard
+            bound subtracts the time of the next part.
     """
 
     min_confidence: tuple[float, ...] = ()
@@ -46,14 +48,18 @@ class Sample(Struct, frozen=True, tag="sample"):
 class Output(Struct, frozen=True, tag="output"):
     """What an earlier action kept on a board: features, an encoded latent.
 
+    On the board that holds it nothing travels; ordered on another board it is first fetched over that
+    board's link. It lives until the requests of its batch have ended or its board starts anew; after
+    that the action that asks for it fails.
+
     Attributes:
         action: the action that produced it, ordered with ``keep``.
-        port: name of the output.
+        port: name of the output; empty for what the last part run hands on to the next.
         item: position in that action's batch.
     """
 
     action: ActionId
-    port: str
+    port: str = ""
     item: int = 0
 
 
@@ -70,7 +76,11 @@ _RUN_TO_END = ExitRule()
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Where an item lies on a shared canvas, in pixels."""
+    """Where an item lies on a shared canvas, in pixels.
+
+    Canvases have the model's input size and are what the model executes: the batch size that a profile
+    knows is then the number of canvases, not of items.
+    """
 
     canvas: int
     x: int
@@ -78,17 +88,15 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One request inside an action.
+    """One request inside an action; a request may have several items in one batch (regions of its input).
 
-    Attributes:
-        share: fraction of a divisible request (a job of many inputs) that this item covers, (0, 1].
+    A job of many inputs that is shared among boards is as many requests of one ``group``.
     """
 
     request: RequestId
     exit: ExitRule = _RUN_TO_END
     input: Input = _SAMPLE
     place: Place | None = None
-    share: float = 1.0
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
@@ -111,12 +119,14 @@ class Infer(Struct, frozen=True, kw_only=True, tag="infer"):
     """Run a model, or a range of its layers, on a batch.
 
     Attributes:
-        instance: which copy of the model on the board, from 0.
+        model: must be resident, or being loaded by an earlier order; else the action fails.
+        instance: lane of the board, from 0. A lane runs one batch at a time whatever the model; a model with
+            n instances may run in lanes 0..n-1; where the board lists its cores, lane i is ``cores[i]``.
         layers: half-open range of parts to run, or ``None`` for the whole network.
         codec: how the payload is coded on the link; ``raw`` for as it is.
-        keep: leave the outputs on the board for a later ``Output``.
+        keep: leave the outputs on the board for a later ``Output``; the step then may have no label (-1).
         earliest: do not start before.
-        latest: if it cannot start by then, do not start at all.
+        latest: if it cannot start by then, do not start at all: it fails with ``WINDOW_MISSED``.
     """
 
     id: ActionId
@@ -134,7 +144,12 @@ class Infer(Struct, frozen=True, kw_only=True, tag="infer"):
 
 
 class Load(Struct, frozen=True, kw_only=True, tag="load"):
-    """Make a model or overlay resident; nothing else ever evicts."""
+    """Make a model or overlay resident; nothing else ever evicts.
+
+    Attributes:
+        instances: copies held afterwards, also where some are held already.
+        evict: dropped first, to make room.
+    """
 
     id: ActionId
     board: BoardId
@@ -159,7 +174,11 @@ class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
 
 
 class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
-    """Take back an action, or some of its requests."""
+    """Take back an action, or some of its requests.
+
+    Idempotent, and allowed after the request was answered (the loser of a speculation). What was executed
+    all the same comes back as a step with its ``cancelled`` stage.
+    """
 
     action: ActionId
     requests: tuple[RequestId, ...] | None = None
@@ -178,6 +197,9 @@ Action: TypeAlias = Infer | Load | Answer | Cancel | Reject
 
 class Decision(Struct, frozen=True, kw_only=True):
     """What a policy orders now.
+
+    A waiting request without steps may be left for a revisit. A touched request whose last step did not
+    succeed, and which neither waits for another action nor is given one here, ends FAILED.
 
     Attributes:
         actions: carried out in this order.

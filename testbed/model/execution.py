@@ -8,6 +8,9 @@ from testbed.model.ids import ActionId, BoardId, ModelId, StepId
 from testbed.model.origin import Origin
 from testbed.units import Ns
 
+WINDOW_MISSED = "window missed"
+"""Error of an action that could not start by its ``latest``."""
+
 
 class ItemResult(Struct, frozen=True, kw_only=True):
     """One item of an executed batch.
@@ -18,6 +21,8 @@ class ItemResult(Struct, frozen=True, kw_only=True):
         exit: index of the exit taken.
         scores: probabilities of shape (classes,), or ``None``.
         lost_frac: fraction of the input that was lost on the way.
+        boxes: regions found, (left, top, right, bottom) in pixels, by a region proposer or detector.
+        kept_bytes: size of what was left on the board for this item, ``None`` if nothing was or nobody said.
     """
 
     label: int
@@ -25,6 +30,8 @@ class ItemResult(Struct, frozen=True, kw_only=True):
     exit: int = 0
     scores: tuple[float, ...] | None = None
     lost_frac: float = 0.0
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    kept_bytes: int | None = None
 
 
 class Execution(Struct, frozen=True, kw_only=True):
@@ -32,7 +39,7 @@ class Execution(Struct, frozen=True, kw_only=True):
 
     Attributes:
         received, started, finished: the board's own monotonic clock [ns], or the coordinator's in virtual time.
-        items: results in batch order.
+        items: results in batch order, one per item ordered; those of a partial cancel mean nothing.
         asked_service: service time a virtual board was asked to take [ns]; ``None`` on real boards.
         origin: of the service time.
         notes: what else the runtime reports, numbers only.
@@ -58,6 +65,7 @@ class Step(Struct, frozen=True, kw_only=True):
         received, started, finished: board's own clock, as in `Execution`; ``None`` for a failed attempt.
         boot: counts the board's connections: stamps are comparable only within one.
         batch: how many items were executed together.
+        label, confidence, exit, scores, lost_frac, boxes, kept_bytes: as in `ItemResult`.
         error: why the attempt failed, or ``None``.
         cancelled: stage at which a cancel caught it (before_sent, before_start, during, too_late), or ``None``.
     """
@@ -78,6 +86,8 @@ class Step(Struct, frozen=True, kw_only=True):
     confidence: float = 0.0
     scores: tuple[float, ...] | None = None
     lost_frac: float = 0.0
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
+    kept_bytes: int | None = None
     energy_j: float | None = None
     asked_service: Ns | None = None
     origin: Origin = Origin.MEASURED

@@ -21,6 +21,8 @@ class Hosted(Struct, frozen=True, kw_only=True):
 class Route(Struct, frozen=True, kw_only=True):
     """Where a share of a task's (or group's) requests goes.
 
+    The stages of a split network are routes in chain order.
+
     Attributes:
         share: fraction of the task's demand, or of a divisible job.
         layers: part range that runs there, for split networks.
@@ -50,12 +52,21 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class Demand(Struct, frozen=True, kw_only=True):
-    """How much is asked of each task: requests per second over ``window``, and an exponential average."""
+    """How much is asked of each task: requests per second over ``window``, and an exponential average.
+
+    Attributes:
+        slack, group_slack: the shortest time from arrival to deadline seen in the window [ns], per task and
+            per group; absent where nobody set a deadline.
+        group_task: what each group asks for.
+    """
 
     window: Ns
     rate_hz: dict[TaskId, float] = {}
     ewma_hz: dict[TaskId, float] = {}
     group_hz: dict[str, float] = {}
+    slack: dict[TaskId, Ns] = {}
+    group_slack: dict[str, Ns] = {}
+    group_task: dict[str, TaskId] = {}
 
 
 class Core(Struct, frozen=True, kw_only=True):
@@ -76,6 +87,7 @@ class BoardSnapshot(Struct, frozen=True, kw_only=True):
     resident: tuple[tuple[ModelId, int], ...] = ()
     rtt: Ns = 0
     up_bytes_per_s: float = 0.0
+    down_bytes_per_s: float = 0.0
     cores: tuple[Core, ...] = ()
     price_per_s: float | None = None
 

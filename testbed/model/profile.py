@@ -62,6 +62,9 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         board: profile folder name, e.g. ``virtual-jetson``; a lab file names it per board.
         service: at least batch 1 at every exit, sorted by (exit, batch).
         accuracy: per exit, fraction correct on the task's test set.
+        class_accuracy: per exit and class, fraction of that class that is answered correctly, of the same
+            origin as ``accuracy``; empty where nobody counted.
+        kept_bytes: per part, size of what it hands on for one item; a part ends at the exit of its index.
         active_w: power while executing; idle_w: power at rest; both of the board's total rail.
         sha256: hash of the model file(s) the figures belong to, in chain order.
     """
@@ -72,6 +75,8 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task: TaskId
     service: tuple[Service, ...]
     accuracy: tuple[Quantity, ...]
+    class_accuracy: tuple[tuple[float, ...], ...] = ()
+    kept_bytes: tuple[int, ...] = ()
     sha256: tuple[str, ...] = ()
     active_w: Quantity | None = None
     idle_w: Quantity | None = None
@@ -95,6 +100,12 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if below:
             return round(below[-1].quantile(q) * batch / below[-1].batch)
         return rows[0].quantile(q)
+
+    def service_of(self, layers: tuple[int, int], batch: int = 1, q: float = 0.5) -> Ns:
+        """Service time of a half-open range of parts: up to its last exit, less what lies before the first [ns]."""
+        first, end = layers
+        before = self.service_at(batch, first - 1, q) if first > 0 else 0
+        return max(self.service_at(batch, end - 1, q) - before, 0)
 
     @property
     def exits(self) -> int:

@@ -17,8 +17,8 @@ class Request(Struct, frozen=True, kw_only=True):
         id: unique within a trial.
         task: what is asked, e.g. ``image-classification/fashion-mnist``.
         sample: index into the task's inputs; the payload itself stays where it is.
-        source: site where the payload starts.
-        group: tenant or application, for policies that schedule groups.
+        source: where the payload starts: the host, or the board whose sensor made it.
+        group: tenant, application, or the job of many inputs it is a part of.
         arrival: intended arrival on the coordinator's clock; latency counts from here.
         deadline: absolute instant by which the answer is wanted, or ``None``.
         min_accuracy: long-run accuracy asked for, a fraction, or ``None``.

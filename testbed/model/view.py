@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from testbed.model.action import Infer
@@ -56,8 +56,11 @@ class BoardView(Protocol):
     def resident(self) -> Mapping[ModelId, int]:
         """Models held, with their instances."""
     @property
+    def loading(self) -> Collection[ModelId]:
+        """Models whose load was ordered and has not settled."""
+    @property
     def busy_until(self) -> Sequence[Ns]:
-        """Per instance, when it is expected to be free; never before now."""
+        """Per lane (`Infer.instance`), when it is expected to be free; never before now."""
     @property
     def queued(self) -> int:
         """Items sent there and not settled."""
@@ -76,6 +79,9 @@ class BoardView(Protocol):
     @property
     def up_bytes_per_s(self) -> float:
         """Rate towards the board; ``inf`` where it does not limit."""
+    @property
+    def down_bytes_per_s(self) -> float:
+        """Rate from the board, for what it kept and another board needs; ``inf`` where it does not limit."""
     @property
     def loss_frac(self) -> float:
         """Recent share of lost packets on a lossy link."""
@@ -106,7 +112,7 @@ class View(Protocol):
         """Open requests that arrived or got a step since the last ``decide``, in that order."""
     @property
     def cases(self) -> Mapping[RequestId, CaseView]:
-        """All open requests, oldest first."""
+        """All open requests, oldest first; without those answered whose losers still run."""
     @property
     def waiting(self) -> Mapping[RequestId, CaseView]:
         """Open requests with nothing in flight: they wait for the policy."""
@@ -124,7 +130,10 @@ class View(Protocol):
         """The last plan."""
     @property
     def finished(self) -> Sequence[Closed]:
-        """A bounded window of what ended, oldest first."""
+        """A bounded window of what ended, oldest first; no slices, read it from the end."""
+    @property
+    def finished_count(self) -> int:
+        """How many have ended since the start, so that a policy knows how many of ``finished`` are new."""
 
     def new_id(self) -> ActionId:
         """A fresh action identifier; deterministic, so replay gives the same."""
