@@ -53,15 +53,18 @@ class Core:
         profiles: ProfileBook,
         payload_bytes: Callable[[Request, str], int],
         truth: Callable[[Request], int | None] = lambda _: None,
+        first_action: ActionId = 1,
     ) -> None:
         """Wire a policy to an empty lab.
 
         Args:
             payload_bytes: size of a request's payload under a codec [bytes].
             truth: the right label of a request; asked only when a record is made, never shown to the policy.
+            first_action: where action ids start; an agent executes an id once per fencing token, so trials
+                of one run must not share ids.
         """
         self._policy = policy
-        self._lab = LabState(boards, profiles, payload_bytes)
+        self._lab = LabState(boards, profiles, payload_bytes, first_action)
         self._truth = truth
         self._flights: dict[ActionId, Flight] = {}
         self._deadlines: list[tuple[Ns, RequestId]] = []
@@ -77,7 +80,7 @@ class Core:
     @property
     def open_requests(self) -> int:
         """Requests without a record yet."""
-        return len(self._lab.open)
+        return len(self._lab.open) + len(self._lab.settling)
 
     def start(self, now: Ns) -> list[Effect]:
         """First effects: the policy's first plan."""
@@ -174,6 +177,8 @@ class Core:
                 confidence=result.confidence,
                 scores=result.scores,
                 lost_frac=result.lost_frac,
+                boxes=result.boxes,
+                kept_bytes=result.kept_bytes,
                 asked_service=run.asked_service,
                 origin=run.origin,
                 cancelled="too_late" if late else None,
@@ -188,6 +193,7 @@ class Core:
             return False
         if isinstance(flight.order, Load):
             del self._flights[event.action]
+            self._lab.states[flight.order.board].loading.pop(flight.order.model, None)
             return True
         self._end_items(flight, flight.order, set(flight.open_items), event.t, error=event.error or "failed")
         return True
@@ -207,6 +213,7 @@ class Core:
         flight = self._flights.pop(event.action, None)
         board = self._lab.states[event.board]
         copies = flight.order.instances if flight is not None and isinstance(flight.order, Load) else 1
+        board.loading.pop(event.model, None)
         board.resident[event.model] = copies
         board.grow(copies)
         return True
@@ -228,7 +235,8 @@ class Core:
 
     def _network(self, event: ev.NetworkSeen) -> bool:
         board = self._lab.states[event.board]
-        board.rtt, board.up_bytes_per_s, board.loss_frac = event.rtt, event.up_bytes_per_s, event.loss_frac
+        board.rtt, board.loss_frac = event.rtt, event.loss_frac
+        board.up_bytes_per_s, board.down_bytes_per_s = event.up_bytes_per_s, event.down_bytes_per_s
         return False
 
     def _tick(self, event: ev.Tick) -> bool:
@@ -241,7 +249,7 @@ class Core:
         for flight in list(self._flights.values()):
             if isinstance(flight.order, Infer):
                 self._out.append(Dispatch(flight.order.board, Cancel(action=flight.order.id)))
-        for case in list(self._lab.open.values()):
+        for case in [*self._lab.settling.values(), *self._lab.open.values()]:
             case.in_flight.clear()
             if case.outcome is None:
                 self._fix(case, Outcome.ABORTED, reason=event.reason)
@@ -253,7 +261,7 @@ class Core:
 
     def _tell(self, request: RequestId, action: ActionId, step: Step) -> None:
         """Add a step to a request; it waits for the policy again if nothing else is under way for it."""
-        case = self._lab.open[request]
+        case = self._lab.open.get(request) or self._lab.settling[request]
         case.steps.append(step)
         case.in_flight.pop(action, None)
         if case.outcome is not None:
@@ -355,6 +363,7 @@ class Core:
         board = self._board(order.board)
         for model in order.evict:
             board.resident.pop(model, None)
+        board.loading[order.model] = order.id
         self._flights[order.id] = Flight(order, self._lab.now, 0, 0)
         self._out.append(Dispatch(order.board, order))
 
@@ -388,7 +397,7 @@ class Core:
 
     def _open_case(self, request: RequestId, what: str) -> Case:
         case = self._lab.open.get(request)
-        if case is None or case.outcome is not None:
+        if case is None:
             raise PolicyError(f"the policy {what} request {request}, which is not open")
         return case
 
@@ -404,12 +413,14 @@ class Core:
         case.ended = self._lab.now
         case.reason = reason
         self._lab.idle.pop(case.request.id, None)
+        self._lab.settling[case.request.id] = self._lab.open.pop(case.request.id)
 
     def _close_if_settled(self, case: Case) -> None:
         if case.in_flight or case.outcome is None:
             return
         request = case.request
-        del self._lab.open[request.id]
+        del self._lab.settling[request.id]
+        self._lab.finished_count += 1
         label = case.answer.label if case.answer is not None else None
         truth = self._truth(request) if label is not None else None
         steps = tuple(case.steps)

@@ -7,9 +7,10 @@ The hot path has no task, thread, file or log line per request: a timer hands ar
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -21,10 +22,11 @@ from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import MS, S, Ns, to_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from testbed.coordinator.core import Core
     from testbed.model.ids import BoardId
+    from testbed.model.placement import Placement
     from testbed.model.request import Request
     from testbed.ports import Board, BoardEvent, Payload, Policy, RecordSink
 
@@ -80,7 +82,7 @@ class LiveTrial:
         self._pending: deque[ev.CoreEvent] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
-        self._plans: set[asyncio.Future[None]] = set()
+        self._plans: set[asyncio.Future[Placement]] = set()
         self._loads: set[int] = set()
         self._loaded = asyncio.Event()
         self._wanted: deque[Request] = deque()
@@ -132,10 +134,10 @@ class LiveTrial:
             for plan in self._plans:
                 plan.cancel()
 
-    async def _or_broken(self, waiter: object, bound: Ns) -> None:
+    async def _or_broken(self, waiter: Coroutine[Any, Any, object], bound: Ns) -> None:
         """Wait, but no longer than ``bound``, and fail at once if the shell broke."""
         assert self._broken is not None  # noqa: S101 - run() made it
-        task = asyncio.ensure_future(waiter)  # type: ignore[arg-type]
+        task = asyncio.ensure_future(waiter)
         try:
             done, _ = await asyncio.wait(
                 (task, self._broken), timeout=to_s(bound), return_when=asyncio.FIRST_COMPLETED
@@ -198,12 +200,11 @@ class LiveTrial:
                     self._set_timer(t)
                 case Plan(demand=demand, lab=lab):
                     plan = asyncio.ensure_future(asyncio.to_thread(self._policy.plan, demand, lab))
-                    self._plans.add(plan)  # type: ignore[arg-type]
-                    began = time.monotonic_ns()
-                    plan.add_done_callback(lambda done, began=began: self._plan_done(done, began))  # type: ignore[misc]
+                    self._plans.add(plan)
+                    plan.add_done_callback(functools.partial(self._plan_done, began=time.monotonic_ns()))
 
-    def _plan_done(self, plan: asyncio.Future[ev.Placement], began: Ns) -> None:
-        self._plans.discard(plan)  # type: ignore[arg-type]
+    def _plan_done(self, plan: asyncio.Future[Placement], *, began: Ns) -> None:
+        self._plans.discard(plan)
         if plan.cancelled():
             return
         error = plan.exception()

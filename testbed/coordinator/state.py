@@ -106,6 +106,8 @@ class BoardState:
         self.temperature_c: float | None = None
         self.rtt: Ns = 0
         self.up_bytes_per_s = float("inf")
+        self.down_bytes_per_s = float("inf")
+        self.loading: dict[ModelId, ActionId] = {}
         self.loss_frac = 0.0
         self._now = now
         self._free_at: list[Ns] = [0]
@@ -148,6 +150,7 @@ class BoardState:
             resident=tuple(self.resident.items()),
             rtt=self.rtt,
             up_bytes_per_s=self.up_bytes_per_s,
+            down_bytes_per_s=self.down_bytes_per_s,
             cores=tuple(self.cores),
             price_per_s=self.price_per_s,
         )
@@ -170,20 +173,23 @@ class LabState:
         boards: Sequence[BoardSetup],
         profiles: ProfileBook,
         payload_bytes: Callable[[Request, str], int],
-        placement: Placement | None = None,
+        first_action: ActionId = 1,
     ) -> None:
         """An empty lab; boards come up by events."""
         self.now: Ns = 0
         self.profiles = profiles
-        self.placement = placement or Placement()
+        self.placement = Placement()
         self.touched: list[RequestId] = []
         self.open: dict[RequestId, Case] = {}
+        # Outcome fixed, but a loser of a speculation is still under way: no business of the policy any more.
+        self.settling: dict[RequestId, Case] = {}
         self.idle: dict[RequestId, Case] = {}
         self.states = {setup.id: BoardState(setup, lambda: self.now) for setup in boards}
         self.closed: deque[Ended] = deque(maxlen=FINISHED_WINDOW)
+        self.finished_count = 0
         self.meter = DemandMeter()
         self._payload_bytes = payload_bytes
-        self._last_id = 0
+        self._last_id = first_action - 1
 
     @property
     def cases(self) -> Mapping[RequestId, Case]:
@@ -211,13 +217,14 @@ class LabState:
         return self.meter.read(self.now)
 
     def new_id(self) -> ActionId:
-        """Count up from 1."""
+        """Count up."""
         self._last_id += 1
         return self._last_id
 
     def payload_bytes(self, request: RequestId, codec: str = "raw") -> int:
         """Size on the link [bytes]."""
-        return self._payload_bytes(self.open[request].request, codec)
+        case = self.open.get(request) or self.settling[request]
+        return self._payload_bytes(case.request, codec)
 
     def snapshot(self) -> LabSnapshot:
         """A copy of the lab for the slow path."""

@@ -1,0 +1,236 @@
+"""The boards of a lab: made from their entry points, opened together, watched, closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from testbed.coordinator.state import BoardSetup
+from testbed.errors import BoardError, ConfigError, TestbedError, did_you_mean
+from testbed.model import event as ev
+from testbed.model.action import Load
+from testbed.model.lab import BoardFacts, BoardSpec, ModelFiles
+from testbed.model.record import ClockProbe, PowerSamples
+from testbed.units import S, Ns, to_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from testbed.coordinator.labfile import LabFile
+    from testbed.model.ids import BoardId, ModelId
+    from testbed.model.profile import HwProfile
+    from testbed.ports import BoardEvent, CheckableBoard
+
+OPEN_LIMIT: Ns = 60 * S
+LOAD_LIMIT: Ns = 120 * S
+CLOSE_LIMIT: Ns = 15 * S
+
+
+def board_specs(
+    lab: LabFile,
+    models: Mapping[ModelId, ModelFiles],
+    profiles: Callable[[str, ModelId], HwProfile | None],
+    state: Path,
+    seed: int,
+) -> list[BoardSpec]:
+    """What each driver is built from.
+
+    Args:
+        models: everything the experiment's catalogue offers.
+        profiles: looks up (profile folder, model).
+
+    Raises:
+        ConfigError: a board names a model the catalogue does not have.
+    """
+    specs = []
+    for index, (name, (table, options)) in enumerate(lab.boards.items()):
+        for model in table.models:
+            if model not in models:
+                raise ConfigError(
+                    f"no model {model!r}",
+                    file=lab.file,
+                    key=f"boards.{name}.models",
+                    cure=did_you_mean(model, models),
+                )
+        known = {}
+        for model in table.models if table.profiles is not None else ():
+            profile = profiles(table.profiles or "", model)
+            if profile is not None:
+                known[model] = profile
+        specs.append(
+            BoardSpec(
+                id=name,
+                kind=table.kind,
+                site=table.site,
+                options=options,
+                file=lab.file,
+                models={model: models[model] for model in table.models},
+                profiles=known,
+                state=state / name,
+                seed=seed * 1000 + index,
+                fence=time.time_ns(),
+            )
+        )
+    return specs
+
+
+def build_board(spec: BoardSpec) -> CheckableBoard:
+    """Make one board from its kind's entry point; nothing is contacted yet.
+
+    Raises:
+        ConfigError: unknown kind, or options the driver refuses.
+    """
+    kinds = {point.name: point for point in entry_points(group="testbed.boards")}
+    if spec.kind not in kinds:
+        raise ConfigError(
+            f"no driver for kind {spec.kind!r}",
+            file=spec.file,
+            key=f"boards.{spec.id}.kind",
+            cure=did_you_mean(spec.kind, kinds) or "Install the package again: no driver is registered",
+        )
+    board: CheckableBoard = kinds[spec.kind].load()(spec)
+    return board
+
+
+class Inventory:
+    """Open boards, what they said of themselves, and where their events go.
+
+    Attributes:
+        facts: by board, once open.
+        listener: gets every event of every board; swapped between trials.
+    """
+
+    def __init__(self, specs: list[BoardSpec], lab: LabFile) -> None:
+        """Build all drivers; raises `ConfigError` before anything is contacted."""
+        self.specs = {spec.id: spec for spec in specs}
+        self.boards = {spec.id: build_board(spec) for spec in specs}
+        self.facts: dict[BoardId, BoardFacts] = {}
+        self.listener: Callable[[BoardEvent], None] = lambda _: None
+        self._lab = lab
+        self._up: dict[BoardId, ev.BoardUp] = {}
+        self._network: dict[BoardId, ev.NetworkSeen] = {}
+        self._loading: dict[int, asyncio.Future[ev.Loaded]] = {}
+        self._next_load = 1
+
+    async def open(self) -> None:
+        """Open all boards at once and load every model each may be asked for.
+
+        Raises:
+            LinkError, BoardError: the first that failed; the others are closed again by ``close``.
+        """
+        for spec in self.specs.values():
+            spec.state.mkdir(parents=True, exist_ok=True)
+        try:
+            async with asyncio.timeout(to_s(OPEN_LIMIT)), asyncio.TaskGroup() as group:
+                for board in self.boards.values():
+                    group.create_task(self._open_one(board))
+        except TimeoutError as error:
+            missing = ", ".join(sorted(set(self.boards) - set(self.facts)))
+            raise BoardError(
+                f"not up within {to_s(OPEN_LIMIT):.0f} s", board=missing, cure="Run `testbed doctor` on the lab file"
+            ) from error
+        except BaseExceptionGroup as group_error:
+            raise _first(group_error) from group_error
+
+    async def _open_one(self, board: CheckableBoard) -> None:
+        self.facts[board.id] = await board.open(self._on_event)
+        for model in self.specs[board.id].models:
+            await self.load(board.id, model)
+
+    async def load(self, board: BoardId, model: ModelId) -> ev.Loaded:
+        """Make a model resident outside of a trial.
+
+        Raises:
+            BoardError: it failed, or took longer than its bound.
+        """
+        # Negative ids: a policy's own actions count up from 1.
+        action = -self._next_load
+        self._next_load += 1
+        future = self._loading[action] = asyncio.get_running_loop().create_future()
+        self.boards[board].send(Load(id=action, board=board, model=model))
+        try:
+            async with asyncio.timeout(to_s(LOAD_LIMIT)):
+                loaded: ev.Loaded = await future
+        except TimeoutError as error:
+            raise BoardError(f"loading {model} took over {to_s(LOAD_LIMIT):.0f} s", board=board) from error
+        finally:
+            del self._loading[action]
+        up = self._up.get(board)
+        if up is not None:
+            resident = dict(up.resident) | {model: 1}
+            self._up[board] = ev.BoardUp(t=up.t, board=board, boot=up.boot, resident=tuple(resident.items()))
+        return loaded
+
+    async def probe(self, count: int) -> None:
+        """Exchange clock probes with all boards at once; a board that is down is left out."""
+        async with asyncio.TaskGroup() as group:
+            for name in self._up:
+                group.create_task(self.boards[name].probe(count))
+
+    def known(self) -> list[ev.CoreEvent]:
+        """Events that bring a fresh core up to date."""
+        return [*self._up.values(), *self._network.values()]
+
+    def setups(self) -> list[BoardSetup]:
+        """What a fresh core is told of the boards beforehand."""
+        return [
+            BoardSetup(
+                id=name,
+                kind=table.kind,
+                site=table.site,
+                memory_bytes=table.memory_bytes or (self.facts[name].memory_bytes if name in self.facts else None),
+                cores=table.cores,
+                price_per_s=table.price_per_s,
+            )
+            for name, (table, _) in self._lab.boards.items()
+        ]
+
+    async def close(self) -> None:
+        """Close all boards at once, whatever state they are in; bounded in time."""
+        closing = (asyncio.wait_for(board.close(), to_s(CLOSE_LIMIT)) for board in self.boards.values())
+        results = await asyncio.gather(*closing, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, TestbedError | TimeoutError):
+                raise result
+
+    def _on_event(self, event: BoardEvent) -> None:
+        match event:
+            case ClockProbe() | PowerSamples():
+                pass
+            case ev.BoardUp():
+                self._up[event.board] = event
+            case ev.BoardDown():
+                self._up.pop(event.board, None)
+            case ev.NetworkSeen():
+                self._network[event.board] = event
+            case ev.Loaded() if event.action in self._loading:
+                _settle(self._loading[event.action], event)
+                return
+            case ev.Failed() if event.action in self._loading:
+                error = BoardError(event.error, traceback=event.traceback)
+                future = self._loading[event.action]
+                if not future.done():
+                    future.set_exception(error)
+                return
+        self.listener(event)
+
+
+def _settle(future: asyncio.Future[ev.Loaded], event: ev.Loaded) -> None:
+    if not future.done():
+        future.set_result(event)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first error of ours in a group, else the first of any kind."""
+    leaves: list[BaseException] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((e for e in leaves if isinstance(e, TestbedError)), leaves[0])

@@ -1,0 +1,101 @@
+"""Lab files: a site's boards as TOML, checked before anything is touched.
+
+::
+
+    schema = 1
+    name = "virtual"
+
+    [boards.jetson]
+    kind = "jetson"                  # entry point in testbed.boards
+    site = "edge"                    # edge or dc
+    models = ["cnn-small"]           # what it may be asked to run
+    profiles = "jetson-orin-nano"    # folder in hwprofiles
+    # everything else in the table belongs to the driver
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from testbed.errors import ConfigError
+from testbed.model.lab import parse_options
+from testbed.model.placement import Core
+
+LAB_SCHEMA = 1
+
+
+class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The part of a board's table that the coordinator reads.
+
+    Attributes:
+        models: names in the zoo (or the experiment's catalogue) that it may run.
+        profiles: folder in hwprofiles with what is known of them; ``None`` has them measured at the start.
+        memory_bytes: room for models. cores: processing units inside. price_per_s: cost of its time.
+    """
+
+    kind: str
+    site: Literal["edge", "dc"]
+    models: tuple[str, ...]
+    profiles: str | None = None
+    memory_bytes: int | None = None
+    cores: tuple[Core, ...] = ()
+    price_per_s: float | None = None
+
+
+class LabFile(Struct, frozen=True, kw_only=True):
+    """A lab file: its text (kept in the run's header), and per board the common part and the driver's options."""
+
+    name: str
+    file: Path
+    text: str
+    boards: dict[str, tuple[BoardTable, dict[str, Any]]]
+
+
+class _Top(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: int
+    name: str
+    boards: dict[str, dict[str, Any]]
+
+
+def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
+    """Text and tables of a TOML file.
+
+    Raises:
+        ConfigError: it is missing, unreadable, or not TOML.
+    """
+    try:
+        text = file.read_text("utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError as error:
+        raise ConfigError("no such file", file=file, cure="Check the path") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot be read: {error}", file=file) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not valid TOML: {error}", file=file, cure="Correct the syntax") from error
+
+
+def read_lab(file: Path) -> LabFile:
+    """Read and check a lab file.
+
+    Raises:
+        ConfigError: names file, key and cure.
+    """
+    text, raw = read_toml(file)
+    top = parse_options(raw, _Top, file=file, key="")
+    if top.schema != LAB_SCHEMA:
+        raise ConfigError(
+            f"schema {top.schema} is not known", file=file, key="schema", cure=f"This version reads schema {LAB_SCHEMA}"
+        )
+    if not top.boards:
+        raise ConfigError("a lab needs at least one board", file=file, key="boards")
+    names = set(BoardTable.__struct_fields__)
+    boards = {}
+    for board, table in top.boards.items():
+        key = f"boards.{board}"
+        common = parse_options({k: v for k, v in table.items() if k in names}, BoardTable, file=file, key=key)
+        boards[board] = (common, {k: v for k, v in table.items() if k not in names})
+    return LabFile(name=top.name, file=file, text=text, boards=boards)
