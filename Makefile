@@ -1,0 +1,63 @@
+# Needs Python 3.11+ (with venv), make and git; everything else is installed into .venv from the lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EXPERIMENT ?= experiments/00-hello
+
+.DELETE_ON_ERROR:
+.PHONY: run test check format bench lock clean help
+
+help:
+	@echo "make run    run $(EXPERIMENT) on virtual boards (installs what it needs first)"
+	@echo "make test   all checks and all tests"
+	@echo "make check  format, lint, types and import rules"
+	@echo "make bench  how fast the testbed itself is"
+	@echo "make lock   resolve the dependencies anew"
+	@echo "make clean  remove everything that was made here except runs/"
+
+run: $(VENV)/.stamp-run
+	$(BIN)/testbed run $(EXPERIMENT)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.stamp-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.stamp-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.stamp-run
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.stamp-run: requirements.lock pyproject.toml | $(VENV)/.stamp-venv
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/.stamp-dev: requirements-dev.lock $(VENV)/.stamp-run
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The lock files name versions and hashes only, never where to fetch them.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade
+lock: $(VENV)/.stamp-venv
+	$(PIP) install uv
+	echo hatchling | $(COMPILE) - -o requirements.lock
+	echo hatchling | $(COMPILE) - -c requirements.lock --extra dev -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
