@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.model.placement import Demand
-from testbed.units import S, Ns, to_s
+from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
     from testbed.model.request import Request

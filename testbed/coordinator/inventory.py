@@ -13,7 +13,7 @@ from testbed.model import event as ev
 from testbed.model.action import Load
 from testbed.model.lab import BoardFacts, BoardSpec, ModelFiles
 from testbed.model.record import ClockProbe, PowerSamples
-from testbed.units import S, Ns, to_s
+from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -130,7 +130,9 @@ class Inventory:
         except TimeoutError as error:
             missing = ", ".join(sorted(set(self.boards) - set(self.facts)))
             raise BoardError(
-                f"not up within {to_s(OPEN_LIMIT):.0f} s", board=missing, cure="Run `testbed doctor` on the lab file"
+                f"not up within {to_s(OPEN_LIMIT):.0f} s",
+                board=missing,
+                cure="Run `testbed doctor` on the lab file",
             ) from error
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
@@ -181,7 +183,8 @@ class Inventory:
                 id=name,
                 kind=table.kind,
                 site=table.site,
-                memory_bytes=table.memory_bytes or (self.facts[name].memory_bytes if name in self.facts else None),
+                memory_bytes=table.memory_bytes
+                or (self.facts[name].memory_bytes if name in self.facts else None),
                 cores=table.cores,
                 price_per_s=table.price_per_s,
             )

@@ -88,7 +88,10 @@ def read_lab(file: Path) -> LabFile:
     top = parse_options(raw, _Top, file=file, key="")
     if top.schema != LAB_SCHEMA:
         raise ConfigError(
-            f"schema {top.schema} is not known", file=file, key="schema", cure=f"This version reads schema {LAB_SCHEMA}"
+            f"schema {top.schema} is not known",
+            file=file,
+            key="schema",
+            cure=f"This version reads schema {LAB_SCHEMA}",
         )
     if not top.boards:
         raise ConfigError("a lab needs at least one board", file=file, key="boards")

@@ -19,7 +19,7 @@ from testbed.errors import TestbedError
 from testbed.model import event as ev
 from testbed.model.action import Infer, Load
 from testbed.model.record import ClockProbe, PowerSamples
-from testbed.units import MS, S, Ns, to_s
+from testbed.units import MS, Ns, S, to_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -95,7 +95,9 @@ class LiveTrial:
         if not isinstance(event, ClockProbe | PowerSamples):
             self._handle(event)
 
-    async def run(self, requests: Sequence[Request], known: Sequence[ev.CoreEvent], limit: Ns) -> tuple[Ns, Ns]:
+    async def run(
+        self, requests: Sequence[Request], known: Sequence[ev.CoreEvent], limit: Ns
+    ) -> tuple[Ns, Ns]:
         """Play the requests and wait until each has its record.
 
         Args:
@@ -122,7 +124,9 @@ class LiveTrial:
             try:
                 await self._or_broken(self._quiet.wait(), last - start + LEAD + limit)
             except TimeoutError:
-                self._handle(ev.Stop(t=time.monotonic_ns(), reason="not answered when the trial's limit passed"))
+                self._handle(
+                    ev.Stop(t=time.monotonic_ns(), reason="not answered when the trial's limit passed")
+                )
             return start, time.monotonic_ns()
         except asyncio.CancelledError:
             self._wanted.clear()
@@ -136,7 +140,7 @@ class LiveTrial:
 
     async def _or_broken(self, waiter: Coroutine[Any, Any, object], bound: Ns) -> None:
         """Wait, but no longer than ``bound``, and fail at once if the shell broke."""
-        assert self._broken is not None  # noqa: S101 - run() made it
+        assert self._broken is not None
         task = asyncio.ensure_future(waiter)
         try:
             done, _ = await asyncio.wait(

@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from testbed.coordinator.demand import DemandMeter
+from testbed.model.execution import Step
+from testbed.model.ids import BoardId
 from testbed.model.placement import BoardSnapshot, LabSnapshot, Placement
+from testbed.model.placement import Core as ProcessingUnit
 from testbed.model.request import Outcome, Request
 from testbed.model.view import Health
+from testbed.units import Ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from testbed.model.action import Answer, Infer, Load
-    from testbed.model.execution import Step
-    from testbed.model.ids import ActionId, BoardId, ModelId, RequestId
-    from testbed.model.placement import Core as ProcessingUnit
+    from testbed.model.ids import ActionId, ModelId, RequestId
     from testbed.model.placement import Demand
     from testbed.model.profile import ProfileBook
-    from testbed.units import Ns
 
 FINISHED_WINDOW = 512
 
@@ -132,9 +133,8 @@ class BoardState:
         self._outstanding[instance][action] = estimate
         self.queued += items
 
-    def settled(self, action: ActionId, instance: int, now: Ns, items: int) -> None:
-        """Some or all items of an order are over; re-estimate from what is still outstanding."""
-        self.queued -= items
+    def settled(self, action: ActionId, instance: int, now: Ns) -> None:
+        """An order is over; re-estimate from what is still outstanding."""
         outstanding = self._outstanding[instance]
         if outstanding.pop(action, None) is not None:
             self._free_at[instance] = now + sum(outstanding.values())

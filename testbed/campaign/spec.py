@@ -1,0 +1,176 @@
+"""Campaign files: what an experiment varies and what it keeps, as TOML.
+
+See ``experiments/00-hello/campaign.toml`` for a commented example.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from testbed.coordinator.labfile import read_toml
+from testbed.errors import ConfigError
+from testbed.model.lab import parse_options
+from testbed.resources import shipped
+from testbed.workload.mix import Workload
+
+CAMPAIGN_SCHEMA = 1
+CAMPAIGN_FILE = "campaign.toml"
+
+
+class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How confidence thresholds are chosen.
+
+    Attributes:
+        z: one-sided safety margin in standard errors; 0 is the naive rule, 1.645 about 95 %.
+        metric: confidence metric.
+    """
+
+    z: float = 1.645
+    metric: str = "max_softmax"
+
+
+class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What surrounds the load of a trial.
+
+    Attributes:
+        idle_s: quiet time before and after, for the idle power.
+        probes: clock probes before and after; every_s: and this often in between, eight at a time.
+        limit_s: bound on the time after the last arrival.
+        warmup: executions per model and board before the first trial; never in a record.
+    """
+
+    idle_s: float = 1.0
+    probes: int = 32
+    every_s: float = 5.0
+    limit_s: float = 10.0
+    warmup: int = 5
+
+
+class Campaign(Struct, frozen=True, kw_only=True):
+    """One experiment, checked.
+
+    Attributes:
+        policies: levels of the one factor of every campaign; the order within a block is drawn from the seed.
+        blocks: replicates; each plays all policies on the same arrivals and inputs, other than the next block's.
+        options: per policy, handed to it.
+        catalog: folder with models and data; ``None`` for the one shipped for the task.
+        folder: where the experiment stands; text: the campaign file as it was read.
+    """
+
+    name: str
+    question: str
+    lab: Path
+    task: str
+    policies: tuple[str, ...]
+    workload: Workload
+    seed: int
+    blocks: int
+    calibration: Calibration
+    measure: Measure
+    options: dict[str, dict[str, Any]]
+    catalog: Path | None
+    folder: Path
+    text: str
+
+
+class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    schema: int
+    name: str
+    lab: str
+    task: str
+    policies: tuple[str, ...]
+    workload: Workload
+    question: str = ""
+    seed: int = 1
+    blocks: int = 1
+    calibration: Calibration = Calibration()
+    measure: Measure = Measure()
+    options: dict[str, dict[str, Any]] = {}
+    catalog: str | None = None
+
+
+def find_experiment(given: Path) -> Path:
+    """The experiment's folder: as given, or shipped under that name (``00-hello``).
+
+    Raises:
+        ConfigError: there is no campaign file in either place.
+    """
+    folder = given.parent if given.name == CAMPAIGN_FILE else given
+    if (folder / CAMPAIGN_FILE).is_file():
+        return folder
+    if len(given.parts) == 1 or given.parts[0] == "experiments":
+        packed = shipped("experiments") / given.name
+        if (packed / CAMPAIGN_FILE).is_file():
+            return packed
+    raise ConfigError(
+        f"no {CAMPAIGN_FILE} here",
+        file=given,
+        cure="Give an experiment's folder, or the name of a shipped one such as 00-hello",
+    )
+
+
+def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = None) -> Campaign:
+    """Read and check a campaign file.
+
+    Args:
+        folder: the experiment's folder. lab, seed: override what the file says.
+
+    Raises:
+        ConfigError: names file, key and cure.
+    """
+    file = folder / CAMPAIGN_FILE
+    text, raw = read_toml(file)
+    top = parse_options(raw, _File, file=file, key="")
+
+    def refuse(key: str, why: str, cure: str) -> ConfigError:
+        return ConfigError(why, file=file, key=key, cure=cure)
+
+    if top.schema != CAMPAIGN_SCHEMA:
+        raise refuse(
+            "schema", f"schema {top.schema} is not known", f"This version reads schema {CAMPAIGN_SCHEMA}"
+        )
+    if not top.policies or len(set(top.policies)) != len(top.policies):
+        raise refuse("policies", "must name at least one policy, each once", "List each policy once")
+    if top.workload.requests < 1:
+        raise refuse("workload.requests", "must be at least 1", "Ask for at least one request")
+    if top.workload.arrivals.rate_hz <= 0:
+        raise refuse("workload.arrivals.rate_hz", "must be positive", "Give a rate in requests per second")
+    weights = np.array([need.weight for need in top.workload.needs])
+    if weights.size == 0 or (weights < 0).any() or weights.sum() <= 0:
+        raise refuse(
+            "workload.needs", "weights make no distribution", "Give at least one need a positive weight"
+        )
+    for index, need in enumerate(top.workload.needs):
+        if need.min_accuracy is not None and not 0 < need.min_accuracy <= 1:
+            raise refuse(
+                f"workload.needs[{index}].min_accuracy", "must be in (0, 1]", "Give a fraction, e.g. 0.9"
+            )
+    if top.blocks < 1:
+        raise refuse("blocks", "must be at least 1", "Ask for at least one block")
+    for policy in top.options:
+        if policy not in top.policies:
+            raise refuse(
+                f"options.{policy}",
+                "options for a policy that is not played",
+                "Add it to policies, or drop it",
+            )
+    return Campaign(
+        name=top.name,
+        question=top.question,
+        lab=lab if lab is not None else (folder / top.lab).resolve(),
+        task=top.task,
+        policies=top.policies,
+        workload=top.workload,
+        seed=top.seed if seed is None else seed,
+        blocks=top.blocks,
+        calibration=top.calibration,
+        measure=top.measure,
+        options=top.options,
+        catalog=(folder / top.catalog).resolve() if top.catalog is not None else None,
+        folder=folder,
+        text=text,
+    )
