@@ -1,0 +1,132 @@
+"""The commands and their arguments; what they do is one door further."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.door import door
+
+app = typer.Typer(
+    name="testbed",
+    help="Hardware-in-the-loop testbed for modeless inference at the edge.",
+    epilog="Exit codes: 0 pass, 1 limit or accuracy missed, 2 usage, 3 infrastructure, 4 time-out, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Lab = Annotated[str, typer.Option("--lab", metavar="FILE", help="Lab file, or the name of a shipped one.")]
+
+
+@app.command()
+def run(
+    experiment: Annotated[
+        str | None, typer.Argument(help="Folder of an experiment, or the name of a shipped one: 00-hello.")
+    ] = None,
+    lab: Annotated[str | None, typer.Option("--lab", metavar="FILE", help="Lab to use instead of its own.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the run folder goes (default: runs/).")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Complete this run folder.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Play an experiment on a lab, and report what came out."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import runs
+
+        runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed)
+
+
+@app.command()
+def boards(lab: Lab = "virtual", json: Json = False, debug: Debug = False) -> None:
+    """List the boards of a lab, without touching them, and the drivers that are installed."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import bench
+
+        bench.boards(terminal, lab=lab)
+
+
+@app.command()
+def doctor(
+    board: Annotated[str | None, typer.Argument(help="Only this board.")] = None,
+    lab: Lab = "virtual",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check every board of a lab step by step, and say what to fix."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import bench
+
+        bench.doctor(terminal, lab=lab, board=board)
+
+
+@app.command()
+def profile(
+    board: Annotated[str, typer.Argument(help="Board in the lab file.")],
+    model: Annotated[str, typer.Argument(help="Model in the catalogue.")],
+    lab: Lab = "virtual",
+    repeats: Annotated[int, typer.Option(min=10, help="Executions per batch size.")] = 200,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be given several times.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write (default: MODEL.toml here).")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model's service time on a board, and write an hwprofile."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import bench
+
+        sizes = tuple(sorted(set(batch or [1])))
+        bench.profile(terminal, lab=lab, board=board, model=model, repeats=repeats, batch=sizes, out=out)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Report a run folder again; needs no lab."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import runs
+
+        runs.report(terminal, run)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Compare two run folders."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import runs
+
+        runs.compare(terminal, first, second)
+
+
+@app.command()
+def version(json: Json = False, debug: Debug = False) -> None:
+    """Say which version this is."""
+    with door(json=json, debug=debug) as terminal:
+        import platform
+
+        from testbed import __version__
+
+        if terminal.json:
+            terminal.emit({"schema": 1, "testbed": __version__, "python": platform.python_version()})
+        else:
+            terminal.show(f"testbed {__version__} (Python {platform.python_version()})")
+
+
+def main() -> None:
+    """Entry point of the ``testbed`` command."""
+    app()

@@ -1,0 +1,99 @@
+"""What a person sees: tables on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+
+class Terminal:
+    """Standard output and standard error, and the progress bar between them.
+
+    Rich is imported at first use; it honours ``NO_COLOR`` and leaves colours out where there is no terminal.
+
+    Attributes:
+        json: exactly one JSON document is to appear on standard output.
+        emitted: it has.
+    """
+
+    def __init__(self, *, json: bool) -> None:
+        """Nothing is written yet."""
+        self.json = json
+        self.emitted = False
+        self._err: Console | None = None
+        self._bars: Bars | None = None
+        self._task: TaskID | None = None
+
+    def emit(self, document: Any) -> None:  # noqa: ANN401 - whatever msgspec encodes
+        """Write the JSON document.
+
+        Raises:
+            RuntimeError: there already was one.
+        """
+        import msgspec
+
+        if self.emitted:
+            raise RuntimeError("a command emits one JSON document")
+        self.emitted = True
+        text = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2)
+        sys.stdout.write(text.decode() + "\n")
+
+    def show(self, *parts: RenderableType) -> None:
+        """Write the answer of a command; where a JSON document is wanted, this text is left out."""
+        if self.json:
+            return
+        from rich.console import Console
+
+        # Without a terminal tables must not be squeezed into 80 columns: somebody reads them in a log.
+        width = None if sys.stdout.isatty() else 160
+        out = Console(file=sys.stdout, width=width, soft_wrap=False, highlight=False)
+        for part in parts:
+            out.print(part)
+
+    def note(self, text: str) -> None:
+        """Write a line on standard error."""
+        self._console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """Write why a command failed on standard error."""
+        from rich.text import Text
+
+        self.done()
+        self._console().print(Text("error: ", style="bold red") + Text(text), highlight=False, soft_wrap=True)
+
+    def start(self, label: str, total: int) -> None:
+        """Begin a bar of ``total`` parts; without a terminal, say so in one line."""
+        self.done()
+        console = self._console()
+        if not console.is_terminal:
+            self.note(label)
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=console)
+        self._bars.start()
+        self._task = self._bars.add_task(label, total=total)
+
+    def advance(self, n: int = 1) -> None:
+        """So many parts more are done."""
+        if self._bars is not None and self._task is not None:
+            self._bars.advance(self._task, n)
+
+    def done(self) -> None:
+        """End the bar, if there is one."""
+        if self._bars is not None:
+            self._bars.stop()
+        self._bars = self._task = None
+
+    def _console(self) -> Console:
+        if self._err is None:
+            from rich.console import Console
+
+            self._err = Console(stderr=True)
+        return self._err
