@@ -1,0 +1,90 @@
+"""A child process on this host as a link: its standard input and output are the line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drivers.links.health import Sign
+from drivers.links.process import ChildStream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from testbed.model.view import Health
+
+
+class LocalLink:
+    """Starts a program at `open` and ends it at `close`."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        nice: int = 0,
+        grace_s: float = 2.0,
+        stall_s: float = 30.0,
+        name: str | None = None,
+    ) -> None:
+        """Not connected yet.
+
+        Args:
+            argv: argument list; no shell sees it.
+            env: the child's whole environment, or ``None`` for ours.
+            nice: added to the child's priority value.
+            grace_s: what the child gets to end by itself, and again after SIGTERM, before SIGKILL.
+            stall_s: longest a write waits without the child taking anything.
+            name: for errors.
+        """
+        self._argv = tuple(argv)
+        self._env = dict(env) if env is not None else None
+        self._nice = nice
+        self._grace_s = grace_s
+        self._stall_s = stall_s
+        self._name = name or f"local://{argv[0]}"
+        self._child = self._fresh()
+
+    def _fresh(self) -> ChildStream:
+        return ChildStream(self._name, grace_s=self._grace_s, stall_s=self._stall_s)
+
+    @property
+    def name(self) -> str:
+        """``local://program``."""
+        return self._name
+
+    @property
+    def health(self) -> Health:
+        """State of the stream."""
+        return self._child.valve.health
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process identifier, for those who watch its load."""
+        return self._child.pid
+
+    async def open(self) -> None:
+        """Start the program.
+
+        Raises:
+            LinkError: it cannot be started.
+        """
+        await self._child.stop()
+        self._child = self._fresh()
+        await self._child.start(self._argv, env=self._env, nice=self._nice)
+        self._child.valve.note(Sign.OPENED)
+
+    async def read(self) -> bytes:
+        """What it wrote; ``b""`` once it is gone."""
+        return await self._child.inbox.take()
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand bytes to its input.
+
+        Raises:
+            LinkError: it is gone, or takes nothing.
+        """
+        await self._child.write(data)
+
+    async def close(self) -> None:
+        """End it, within three grace times."""
+        await self._child.stop()

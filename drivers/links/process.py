@@ -1,0 +1,191 @@
+"""A child process whose standard input and output are the stream; what local and OpenSSH links are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from drivers.links.health import Sign
+from drivers.links.stream import Inbox, Valve
+from testbed.errors import LinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_TAIL_BYTES = 8192
+_SLICE_BYTES = 256 * 1024
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """Callbacks of one child."""
+
+    def __init__(self, owner: ChildStream) -> None:
+        self._owner = owner
+        self.exited = asyncio.get_running_loop().create_future()
+        self.pipes_lost = 0
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._owner.inbox.put(data)
+        else:
+            self._owner.take_stderr(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == 1:
+            self._owner.finish()
+        elif fd == 0:
+            self._owner.valve.note(Sign.LOST, self._owner.death())
+
+    def pause_writing(self) -> None:
+        self._owner.valve.shut()
+
+    def resume_writing(self) -> None:
+        self._owner.valve.unshut()
+
+    def process_exited(self) -> None:
+        self._owner.finish()
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+
+class ChildStream:
+    """One run of one program, started from an argument list and never by a shell.
+
+    Attributes:
+        inbox: what it writes. valve: room towards it, and the link's state.
+        stderr: the last 8 KiB of its standard error.
+        news: set whenever standard error grew or the process ended; for those who wait for a line.
+    """
+
+    def __init__(self, name: str, *, grace_s: float = 2.0, stall_s: float = 30.0) -> None:
+        """Not started yet; ``grace_s`` is what it gets to end by itself before each harsher step."""
+        self.name = name
+        self.stderr = b""
+        self.news = asyncio.Event()
+        self.valve = Valve(name, stall_s=stall_s)
+        self.inbox = Inbox(pause=self._pause, resume=self._resume)
+        self._grace_s = grace_s
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._protocol: _Child | None = None
+
+    async def start(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, nice: int = 0
+    ) -> None:
+        """Start the program; the stream counts as up only once its owner says so.
+
+        Raises:
+            LinkError: it cannot be started.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Child(self),
+                *argv,
+                env=dict(env) if env is not None else None,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            cure = "Check the path of the program and its permissions"
+            raise LinkError(f"cannot start {argv[0]}: {error}", link=self.name, cure=cure) from error
+        self._transport, self._protocol = transport, protocol
+        if nice:
+            # the child may be gone already, and then its priority does not matter
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, transport.get_pid(), nice)
+
+    @property
+    def pid(self) -> int | None:
+        """Process identifier, or ``None`` before the start."""
+        return self._transport.get_pid() if self._transport else None
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, or ``None`` while it runs."""
+        return self._transport.get_returncode() if self._transport else None
+
+    def take_stderr(self, data: bytes) -> None:
+        """Keep the tail of what it complains about."""
+        self.stderr = (self.stderr + data)[-_TAIL_BYTES:]
+        self.news.set()
+
+    def finish(self) -> None:
+        """Its output ended."""
+        self.valve.note(Sign.LOST, self.death())
+        self.inbox.end()
+        self.news.set()
+
+    def death(self) -> LinkError:
+        """The error that says how it ended."""
+        code = self.returncode
+        how = (
+            "ended"
+            if code is None
+            else f"was killed by signal {-code}"
+            if code < 0
+            else f"ended with status {code}"
+        )
+        tail = self.stderr.decode(errors="replace").strip().splitlines()
+        said = f"; it said: {' | '.join(tail[-3:])}" if tail else ""
+        return LinkError(f"the process {how}{said}", link=self.name)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand all bytes to the child.
+
+        Raises:
+            LinkError: it is gone, or takes nothing.
+        """
+        self.valve.check()
+        if self._transport is None:
+            raise LinkError("the process was never started", link=self.name)
+        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
+        if isinstance(data, bytes) and len(data) <= _SLICE_BYTES:
+            pipe.write(data)
+            await self.valve.passable()
+            return
+        view = memoryview(data)
+        for at in range(0, len(view), _SLICE_BYTES):
+            pipe.write(bytes(view[at : at + _SLICE_BYTES]))  # a copy: the caller may reuse its buffer
+            await self.valve.passable()
+
+    async def stop(self) -> None:
+        """End it: close its input, then terminate, then kill; each step gets the grace time."""
+        transport, protocol = self._transport, self._protocol
+        self.valve.note(Sign.LOST)
+        self.inbox.end()
+        if transport is None or protocol is None:
+            return
+        self._transport = None
+        pipe = transport.get_pipe_transport(0)
+        if pipe is not None:
+            pipe.close()
+        for harsher in (signal.SIGTERM, signal.SIGKILL, None):
+            try:
+                async with asyncio.timeout(self._grace_s):
+                    await asyncio.shield(protocol.exited)
+                break
+            except TimeoutError:
+                if harsher is not None:
+                    with contextlib.suppress(ProcessLookupError):  # it ended in between
+                        transport.send_signal(harsher)
+        transport.close()
+
+    def _pause(self) -> None:
+        self._reader("pause_reading")
+
+    def _resume(self) -> None:
+        self._reader("resume_reading")
+
+    def _reader(self, verb: str) -> None:
+        if self._transport is not None:
+            pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
+            if pipe is not None and not pipe.is_closing():
+                pipe.pause_reading() if verb == "pause_reading" else pipe.resume_reading()
+
+
+def program_exists(path: str) -> bool:
+    """Whether ``path`` is an executable file."""
+    return Path(path).is_file() and os.access(path, os.X_OK)

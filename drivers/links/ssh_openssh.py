@@ -1,0 +1,190 @@
+"""SSH by the system's OpenSSH client: honours the user's ssh_config, agent and jump hosts.
+
+With a pinned fingerprint the host key is fetched first (without logging in), compared, and handed to the client as
+the only key it may accept. The client says on standard error how it fares; ``LogLevel=VERBOSE`` makes it tell when
+the login succeeded. Source: ssh(1), ssh_config(5), and the messages of OpenSSH 7.6 to 9.9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivers.links.endpoint import resolve
+from drivers.links.health import Sign
+from drivers.links.hostkey import FAMILIES
+from drivers.links.login import hang_up, verify
+from drivers.links.process import ChildStream
+from testbed.errors import HostKeyError, LinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivers.links.endpoint import SshConfig
+    from testbed.model.view import Health
+
+_SEEN = re.compile(rb"(SHA256:[A-Za-z0-9+/=]+)")
+_ALIAS = "testbed-pinned"
+_CURES = (
+    ("Could not resolve hostname", "Correct `host`, or use the address"),
+    ("Connection refused", "See whether an SSH server runs there and `port` is right"),
+    ("Permission denied", "Add your public key to ~/.ssh/authorized_keys on the board, or set `identity`"),
+    ("timed out", "See whether the board is powered and on the network"),
+    ("No route to host", "See whether the board is powered and on the network"),
+)
+
+
+class OpenSshLink:
+    """One remote command whose standard input and output are the line."""
+
+    def __init__(self, config: SshConfig, argv: Sequence[str], *, stall_s: float = 30.0) -> None:
+        """Not connected yet; ``argv`` is run on the board."""
+        self._config = config
+        self._command = shlex.join(argv)  # SSH carries one string, which the board's shell splits again
+        self._stall_s = stall_s
+        self._child = self._fresh()
+        self._private: tempfile.TemporaryDirectory[str] | None = None
+
+    def _fresh(self) -> ChildStream:
+        return ChildStream(self._config.name, grace_s=1.0, stall_s=self._stall_s)
+
+    @property
+    def name(self) -> str:
+        """``ssh://user@host:port``."""
+        return self._config.name
+
+    @property
+    def health(self) -> Health:
+        """State of the stream."""
+        return self._child.valve.health
+
+    async def open(self) -> None:
+        """Start the client and wait until it has logged in.
+
+        Raises:
+            HostKeyError: the host key is not the one to trust.
+            LinkError: unreachable, refused, or time-out.
+        """
+        await self.close()
+        trust: list[str] = []
+        if self._config.fingerprint:
+            trust = await asyncio.to_thread(self._pin)
+        self._child = self._fresh()
+        try:
+            await self._child.start(self._argv(trust))
+            await self._wait_for_login()
+        except BaseException:
+            await self.close()
+            raise
+        self._child.valve.note(Sign.OPENED)
+        if self._child.returncode is not None:
+            self._child.finish()
+
+    def _argv(self, trust: Sequence[str]) -> list[str]:
+        c = self._config
+        options = [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=yes",
+            "LogLevel=VERBOSE",
+            "FingerprintHash=sha256",
+            f"ConnectTimeout={max(1, round(c.connect_timeout_s))}",
+            f"ServerAliveInterval={c.keepalive_s}",
+            "ServerAliveCountMax=3",
+            "TCPKeepAlive=yes",
+            "ControlPath=none",  # a shared connection would mix our times with those of other sessions
+            "ClearAllForwardings=yes",
+            "RequestTTY=no",
+            *trust,
+        ]
+        if c.known_hosts and not trust:
+            options += [
+                f"UserKnownHostsFile={Path(c.known_hosts).expanduser()}",
+                "GlobalKnownHostsFile=/dev/null",
+            ]
+        argv = ["ssh", "-T"]
+        for option in options:
+            argv += ["-o", option]
+        if c.identity:
+            argv += ["-i", str(Path(c.identity).expanduser()), "-o", "IdentitiesOnly=yes"]
+        if c.user:
+            argv += ["-l", c.user]
+        if c.port:
+            argv += ["-p", str(c.port)]
+        if c.jump:
+            argv += ["-J", c.jump]
+        return [*argv, "--", c.host, self._command]
+
+    def _pin(self) -> list[str]:
+        """Fetch and compare the host key; options that make the client accept this key only."""
+        transport = verify(self._config, resolve(self._config))
+        key = transport.get_remote_server_key()
+        hang_up(transport)
+        self._private = tempfile.TemporaryDirectory(prefix="testbed-ssh-")
+        path = Path(self._private.name, "known_hosts")
+        path.write_text(f"{_ALIAS} {key.get_name()} {key.get_base64()}\n")
+        kinds = FAMILIES[2] if key.get_name() == "ssh-rsa" else (key.get_name(),)
+        return [
+            f"HostKeyAlias={_ALIAS}",
+            f"UserKnownHostsFile={path}",
+            "GlobalKnownHostsFile=/dev/null",
+            "CheckHostIP=no",
+            "UpdateHostKeys=no",
+            "VerifyHostKeyDNS=no",
+            f"HostKeyAlgorithms={','.join(kinds)}",
+        ]
+
+    async def _wait_for_login(self) -> None:
+        child, seconds = self._child, 2 * self._config.connect_timeout_s + 1
+        try:
+            async with asyncio.timeout(seconds):
+                while b"Authenticated to " not in child.stderr:
+                    if child.returncode is not None:
+                        raise await self._explain()
+                    child.news.clear()
+                    await child.news.wait()
+        except TimeoutError as error:
+            cure = "See whether the board is powered and on the network"
+            raise LinkError(f"no login within {seconds:g} s", link=self.name, cure=cure) from error
+
+    async def _explain(self) -> LinkError:
+        """What the client's last words mean."""
+        said = self._child.stderr
+        if b"Host key verification failed" in said or b"host key is known" in said:
+            found = _SEEN.search(said)
+            if found:
+                return HostKeyError(link=self.name, seen=found[1].decode())
+            try:  # an unknown key is refused without being shown: look at it
+                transport = await asyncio.to_thread(lambda: verify(self._config, resolve(self._config)))
+            except LinkError as error:
+                return error
+            hang_up(transport)
+        text = said.decode(errors="replace")
+        noise = ("Transferred:", "Bytes per", "Warning:")
+        lines = [line for line in text.strip().splitlines() if not line.startswith(noise)]
+        cure = next((cure for sign, cure in _CURES if sign in text), "")
+        return LinkError(
+            lines[-1].strip() if lines else "ssh ended without a word", link=self.name, cure=cure
+        )
+
+    async def read(self) -> bytes:
+        """What the command wrote; ``b""`` once it is gone."""
+        return await self._child.inbox.take()
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand bytes to the command.
+
+        Raises:
+            LinkError: it is gone, or takes nothing.
+        """
+        await self._child.write(data)
+
+    async def close(self) -> None:
+        """End the client, within a few seconds."""
+        await self._child.stop()
+        if self._private is not None:
+            self._private.cleanup()
+            self._private = None

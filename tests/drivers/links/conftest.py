@@ -1,0 +1,163 @@
+"""An SSH server in a thread of its own, with the commands and files of this machine, and a pair of serial ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import threading
+import tty
+
+import asyncssh
+import pytest
+
+from drivers.links.endpoint import SshConfig
+
+
+class SshServer:
+    """Runs `echo-bytes` itself, everything else as a child process; SFTP shows the whole file system."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.host_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.other_key = asyncssh.generate_private_key("ecdsa-sha2-nistp256")
+        self.user_key = asyncssh.generate_private_key("ssh-ed25519")
+        self.identity = folder / "id"
+        self.identity.write_bytes(self.user_key.export_private_key())
+        self.identity.chmod(0o600)
+        self.authorized = folder / "authorized_keys"
+        self.authorized.write_bytes(self.user_key.export_public_key())
+        self.connections = []
+        self.commands = []
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+        self.server = self.call(self._start())
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    def call(self, work):
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+    async def _start(self):
+        owner = self
+
+        class Server(asyncssh.SSHServer):
+            def connection_made(self, conn):
+                owner.connections.append(conn)
+
+        return await asyncssh.create_server(
+            Server,
+            "127.0.0.1",
+            0,
+            server_host_keys=[self.host_key, self.other_key],
+            authorized_client_keys=str(self.authorized),
+            process_factory=self._process,
+            sftp_factory=True,
+            encoding=None,
+            allow_scp=False,
+        )
+
+    async def _process(self, process):
+        self.commands.append(process.command)
+        argv = shlex.split(process.command)
+        with contextlib.suppress(asyncssh.Error, OSError):
+            if argv[0] == "echo-bytes":
+                while data := await process.stdin.read(65536):
+                    process.stdout.write(data)
+                    await process.stdout.drain()
+                process.exit(0)
+                return
+            try:
+                child = await asyncio.create_subprocess_exec(*argv, stdin=-1, stdout=-1, stderr=-1)
+            except OSError as error:
+                process.stderr.write(str(error).encode())
+                process.exit(127)
+                return
+            await process.redirect(child.stdin, child.stdout, child.stderr)
+            process.exit(await child.wait())
+
+    def cut(self):
+        """Drop every connection without a word."""
+
+        async def work():
+            for connection in self.connections:
+                connection.abort()
+            self.connections.clear()
+
+        self.call(work())
+
+    def config(self, **changes):
+        return SshConfig(
+            **{
+                "host": "127.0.0.1",
+                "port": self.port,
+                "user": "tester",
+                "identity": str(self.identity),
+                "fingerprint": self.host_key.get_fingerprint(),
+                "connect_timeout_s": 5,
+            }
+            | changes
+        )
+
+    def stop(self):
+        async def work():
+            self.server.close()
+            for connection in self.connections:
+                connection.abort()
+            await self.server.wait_closed()
+            await asyncio.sleep(0)
+            mine = asyncio.current_task()
+            others = [task for task in asyncio.all_tasks() if task is not mine]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self.loop.shutdown_default_executor()
+
+        self.call(work())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def ssh_server(tmp_path_factory):
+    server = SshServer(tmp_path_factory.mktemp("ssh"))
+    yield server
+    server.stop()
+
+
+class SerialPair:
+    """A pseudo-terminal whose other end echoes until it is closed."""
+
+    def __init__(self):
+        self.far, near = os.openpty()
+        tty.setraw(near)
+        self.near = near
+        self.path = os.ttyname(near)
+        self.stopping = False
+        self.thread = threading.Thread(target=self._echo, daemon=True)
+        self.thread.start()
+
+    def _echo(self):
+        with contextlib.suppress(OSError):
+            while not self.stopping:
+                data = os.read(self.far, 65536)
+                while data:
+                    data = data[os.write(self.far, data) :]
+
+    def cut(self):
+        if self.near >= 0:
+            self.stopping = True
+            os.write(self.near, b"\0")  # wakes the echo, so that its descriptor can be closed
+            self.thread.join(5)
+            os.close(self.far)
+            os.close(self.near)
+            self.near = -1
+
+
+@pytest.fixture
+def serial_pair():
+    pair = SerialPair()
+    yield pair
+    pair.cut()

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import sys
+
+import asyncssh
+import pytest
+
+from drivers.links.ssh_paramiko import ParamikoLink
+from testbed.contracts.link import LinkContract
+from testbed.errors import HostKeyError, LinkError
+
+
+class TestParamikoLink(LinkContract):
+    @pytest.fixture
+    def link(self, ssh_server):
+        return ParamikoLink(ssh_server.config(), ["echo-bytes"])
+
+    @pytest.fixture
+    def link_to_nowhere(self):
+        from drivers.links.endpoint import SshConfig
+
+        return ParamikoLink(SshConfig(host="127.0.0.1", port=1, user="u"), ["echo-bytes"])
+
+    @pytest.fixture
+    def cut(self, ssh_server):
+        return ssh_server.cut
+
+
+async def test_wrong_fingerprint_is_refused_with_the_one_seen(ssh_server):
+    link = ParamikoLink(ssh_server.config(fingerprint="SHA256:" + "A" * 43), ["echo-bytes"])
+    with pytest.raises(HostKeyError) as caught:
+        await link.open()
+    keys = (ssh_server.host_key, ssh_server.other_key)
+    assert caught.value.seen in {key.get_fingerprint() for key in keys}
+    assert caught.value.expected == "SHA256:" + "A" * 43
+
+
+@pytest.mark.parametrize("which", ["host_key", "other_key"])
+async def test_any_of_the_servers_keys_may_be_pinned(ssh_server, which):
+    link = ParamikoLink(ssh_server.config(fingerprint=getattr(ssh_server, which).get_fingerprint()), ["echo-bytes"])
+    await link.open()
+    await link.close()
+
+
+async def test_unknown_host_is_refused_and_never_added(ssh_server, tmp_path):
+    empty = tmp_path / "known_hosts"
+    empty.touch()
+    link = ParamikoLink(ssh_server.config(fingerprint=None, known_hosts=str(empty)), ["echo-bytes"])
+    with pytest.raises(HostKeyError):
+        await link.open()
+    assert not empty.read_bytes()
+
+
+async def test_known_host_is_trusted(ssh_server, tmp_path):
+    known = tmp_path / "known_hosts"
+    public = ssh_server.other_key.export_public_key().decode()
+    known.write_text(f"[127.0.0.1]:{ssh_server.port} {public}")
+    link = ParamikoLink(ssh_server.config(fingerprint=None, known_hosts=str(known)), ["echo-bytes"])
+    await link.open()
+    await link.close()
+
+
+async def test_another_key_than_the_known_is_refused(ssh_server, tmp_path):
+    known = tmp_path / "known_hosts"
+    public = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    known.write_text(f"[127.0.0.1]:{ssh_server.port} {public}")
+    link = ParamikoLink(ssh_server.config(fingerprint=None, known_hosts=str(known)), ["echo-bytes"])
+    with pytest.raises(HostKeyError) as caught:
+        await link.open()
+    assert caught.value.seen == ssh_server.host_key.get_fingerprint()
+
+
+async def test_a_key_nobody_knows_cannot_log_in(ssh_server, tmp_path):
+    stranger = tmp_path / "id"
+    stranger.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    link = ParamikoLink(ssh_server.config(identity=str(stranger)), ["echo-bytes"])
+    with pytest.raises(LinkError, match="cannot log in") as caught:
+        await link.open()
+    assert "authorized_keys" in caught.value.cure
+
+
+async def test_death_of_the_command_tells_its_last_words(ssh_server):
+    link = ParamikoLink(ssh_server.config(), [sys.executable, "-c", "import sys; sys.exit('out of memory')"])
+    await link.open()
+    assert await link.read() == b""
+    with pytest.raises(LinkError, match="out of memory"):
+        await link.write(b"x")
+    await link.close()
+
+
+async def test_arguments_arrive_as_they_are(ssh_server):
+    code = "import sys; print(sys.argv[1:])"
+    link = ParamikoLink(ssh_server.config(), [sys.executable, "-c", code, "a b", "$HOME;", "'"])
+    await link.open()
+    assert (await link.read()).decode().strip() == str(["a b", "$HOME;", "'"])
+    await link.close()
