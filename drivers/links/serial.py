@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import termios
 import time
 from pathlib import Path
 
@@ -234,9 +235,9 @@ def _ports_cure() -> str:
 
 def _shut(port: serial.SerialBase) -> None:
     """Drop what waits and close: draining a line without a reader would block."""
-    with contextlib.suppress(OSError):
-        reset = getattr(port, "reset_output_buffer", None)
-        if reset is not None:
-            reset()
+    fd = getattr(port, "fd", None)
+    if isinstance(fd, int):
+        with contextlib.suppress(termios.error):  # the device is gone, and what waited with it
+            termios.tcflush(fd, termios.TCIOFLUSH)
     with contextlib.suppress(OSError):
         port.close()

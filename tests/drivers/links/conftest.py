@@ -15,6 +15,15 @@ import pytest
 from drivers.links.endpoint import SshConfig
 
 
+async def pump(read, sink):
+    with contextlib.suppress(asyncssh.Error, OSError):
+        while data := await read(65536):
+            sink.write(data)
+            await sink.drain()
+        if isinstance(sink, asyncio.StreamWriter):
+            sink.close()
+
+
 class SshServer:
     """Runs `echo-bytes` itself, everything else as a child process; SFTP shows the whole file system."""
 
@@ -74,7 +83,11 @@ class SshServer:
                 process.stderr.write(str(error).encode())
                 process.exit(127)
                 return
-            await process.redirect(child.stdin, child.stdout, child.stderr)
+            feeding = asyncio.ensure_future(pump(process.stdin.read, child.stdin))
+            await asyncio.gather(
+                pump(child.stdout.read, process.stdout), pump(child.stderr.read, process.stderr)
+            )
+            feeding.cancel()
             process.exit(await child.wait())
 
     def cut(self):
@@ -106,7 +119,8 @@ class SshServer:
             for connection in self.connections:
                 connection.abort()
             await self.server.wait_closed()
-            await asyncio.sleep(0)
+            for connection in self.connections:
+                await connection.wait_closed()
             mine = asyncio.current_task()
             others = [task for task in asyncio.all_tasks() if task is not mine]
             for task in others:

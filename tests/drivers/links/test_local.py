@@ -76,5 +76,8 @@ async def test_environment_and_priority_reach_the_child():
     code = "import os; print(os.environ['WORD'], os.getpriority(os.PRIO_PROCESS, 0), flush=True); input()"
     link = LocalLink([sys.executable, "-c", code], env={**os.environ, "WORD": "hello"}, nice=5)
     await link.open()
-    assert (await link.read()).split() == [b"hello", b"5"]
+    said = b""
+    while not said.endswith(b"\n"):
+        said += await link.read()
+    assert said.split() == [b"hello", b"5"]
     await link.close()
