@@ -1,0 +1,129 @@
+"""Starts and stops the processes behind a virtual board, and passes orders on to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+from typing import Any
+
+import drivers
+from drivers.virtual.machine.config import MachineConfig, write_config
+from testbed.errors import BoardError
+
+START_S = 20.0
+ORDER_S = 30.0
+STOP_S = 3.0
+
+
+class FarSide:
+    """One far-side process.
+
+    Attributes:
+        offer: what it announced when it started; empty before.
+    """
+
+    def __init__(self, module: str, config: MachineConfig, file: Path) -> None:
+        """Nothing runs yet.
+
+        Args:
+            module: below ``drivers.virtual.machine``.
+            config: what it is told.
+            file: where that is written; keys and log come beside it.
+        """
+        self._module = f"drivers.virtual.machine.{module}"
+        self._config = config
+        self._file = file
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+        self.offer: dict[str, Any] = {}
+
+    @property
+    def running(self) -> bool:
+        """It was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it, unless it runs.
+
+        Raises:
+            BoardError: it did not announce itself in time; the cure names its log.
+        """
+        if self.running:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        write_config(self._config, self._file)
+        home = str(Path(drivers.__file__).parents[1])
+        path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                self._module,
+                str(self._file),
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": path},
+                start_new_session=True,  # Ctrl-C is for the coordinator, which then stops it in order
+            )
+        try:
+            async with asyncio.timeout(START_S):
+                self.offer = await self._hear()
+        except TimeoutError as error:
+            await self.stop()
+            raise self._error(f"the virtual board did not start within {START_S:g} s") from error
+
+    async def order(self, name: str, **arguments: object) -> None:
+        """Have something done there, and wait until it is.
+
+        Raises:
+            BoardError: it does not run, refused, or took too long.
+        """
+        async with self._turn:
+            if self._process is None or self._process.stdin is None or not self.running:
+                raise self._error("the virtual board does not run")
+            self._process.stdin.write(json.dumps({"do": name, **arguments}).encode() + b"\n")
+            try:
+                async with asyncio.timeout(ORDER_S):
+                    reply = await self._hear()
+            except TimeoutError as error:
+                raise self._error(f"order {name!r} was not carried out within {ORDER_S:g} s") from error
+        if "error" in reply:
+            raise self._error(f"order {name!r} failed: {reply['error']}")
+
+    async def stop(self) -> None:
+        """End its input, so that it stops in order; kill it after three seconds."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    @property
+    def _log(self) -> Path:
+        return self._file.with_suffix(".log")
+
+    async def _hear(self) -> dict[str, Any]:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise self._error("the virtual board ended unexpectedly")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _error(self, message: str) -> BoardError:
+        last = ""
+        if self._log.is_file():
+            last = self._log.read_text(encoding="utf-8", errors="replace")[-4000:]
+        return BoardError(message, board=self._config.name, traceback=last, cure=f"See {self._log}")

@@ -1,0 +1,54 @@
+"""Puts the injected parts together and hands them to the agent's ``main``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from drivers.agent.program import main as agent_main
+from drivers.agent.runtimes.onnx import OnnxRuntime
+from drivers.virtual.machine.clock import SkewedClock
+from drivers.virtual.machine.config import MachineConfig, read_config
+from drivers.virtual.machine.load import Load
+from drivers.virtual.machine.pacing import PacedRuntime
+from drivers.virtual.machine.power import VirtualIna3221
+from drivers.virtual.machine.replay import read_replay
+from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run_agent(file: Path, boot_id: str, offset_ns: int, arguments: list[str]) -> int:
+    """Be the agent of a virtual board until it ends; its exit code."""
+    die_with_parent()
+    sharpen_timers()
+    config = read_config(file)
+    clock = SkewedClock(offset_ns=offset_ns, drift_ppb=config.clock_drift_ppb)
+    load = Load(
+        config.idle_w, {m: p.active_w.value for m, p in config.profiles.items() if p.active_w is not None}
+    )
+    with ExitStack() as stack:
+        if config.rails:
+            stack.enter_context(VirtualIna3221(config.root, config.rails, load, seed=config.seed))
+        return agent_main(
+            [*arguments, "--sysfs-root", str(config.root)],
+            clock=clock,
+            runtimes={"onnxruntime": lambda: paced(config, clock, load)},
+            facts={"virtual": True, "boot_id": boot_id, "hostname": config.name, **config.facts},
+        )
+
+
+def paced(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime:
+    """The agent's onnxruntime, paced by the board's profiles."""
+    replaying = config.answers == "replay"
+    return PacedRuntime(
+        OnnxRuntime(),
+        config.profiles,
+        clock=clock,
+        seed=config.seed,
+        spin_ns=config.spin_ns,
+        replays={m: read_replay(path) for m, path in config.predictions.items()} if replaying else {},
+        audit_frac=config.audit_frac,
+        work=load.executing,
+    )

@@ -1,0 +1,88 @@
+"""What a far-side process is told when it starts: one JSON file, written by the driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from testbed.model.profile import HwProfile
+
+HOME = "home/testbed"
+"""The virtual board's home directory, below its root."""
+
+
+class Rail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One metered rail: its share of the board's idle power, and of what work adds to it.
+
+    Attributes:
+        volts: nominal bus voltage [V].
+    """
+
+    label: str
+    idle_frac: float
+    work_frac: float
+    volts: float = 5.0
+
+
+class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A virtual machine: what it is paced, powered and timed by.
+
+    Attributes:
+        root: folder that plays the board's file system.
+        seed: of every draw on the board.
+        answers: ``infer`` really runs the model, ``replay`` looks stored predictions up.
+        audit_frac: share of replayed executions that are really run and compared.
+        clock_offset_ns, clock_drift_ppb: of the board's clock against the host's monotonic clock.
+        spin_ns: how long before a deadline pacing stops sleeping and spins [ns].
+        profiles: by model; a model without one cannot be loaded.
+        predictions: by model, ``.npz`` of stored probabilities.
+        rails: metered rails; none for a board without sensors.
+        facts: laid over what the agent reports in its greeting.
+        baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
+            its terminal is published under.
+        boot_ms: how long a reboot takes.
+    """
+
+    name: str
+    root: Path
+    seed: int
+    profiles: dict[str, HwProfile]
+    answers: Literal["infer", "replay"] = "infer"
+    audit_frac: float = 0.01
+    predictions: dict[str, Path] = {}
+    clock_offset_ns: int = 0
+    clock_drift_ppb: int = 0
+    spin_ns: int = 300_000
+    rails: tuple[Rail, ...] = ()
+    facts: dict[str, str | int | float | bool] = {}
+    baud: int = 115_200
+    agent: Path | None = None
+    port: Path | None = None
+    boot_ms: int = 500
+
+    @property
+    def home(self) -> Path:
+        """The board's home directory."""
+        return self.root / HOME
+
+    @property
+    def idle_w(self) -> float:
+        """Power at rest [W]: the largest that a profile tells, 0 where none does."""
+        return max((p.idle_w.value for p in self.profiles.values() if p.idle_w is not None), default=0.0)
+
+
+def write_config(config: MachineConfig, file: Path) -> None:
+    """Leave it for the far side to read."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(config, enc_hook=str)))
+
+
+def read_config(file: Path) -> MachineConfig:
+    """What `write_config` left.
+
+    Raises:
+        msgspec.ValidationError: it is something else.
+    """
+    return msgspec.json.decode(file.read_bytes(), type=MachineConfig, dec_hook=lambda kind, text: kind(text))

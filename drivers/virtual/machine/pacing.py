@@ -1,0 +1,182 @@
+"""The paced runtime: answers like the model, takes as long as the profile.
+
+Takes the runtime it wraps and the profiles; gives the wire's outcome and, per execution, how well the pace was kept.
+One execution at a time per lane (``instance``), whatever the model, as a sequential accelerator would do.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from drivers.agent.runtimes import LoadedInfo, Outcome
+from drivers.virtual.machine.waiting import wait_until
+from testbed.wire.messages import CANCELLED_EXIT
+
+if TYPE_CHECKING:
+    from drivers.virtual.machine.clock import SkewedClock
+    from drivers.virtual.machine.replay import Replay
+    from testbed.model.profile import HwProfile
+    from testbed.wire import Tensor
+
+Work = Callable[[str], AbstractContextManager[None]]
+
+
+class Wrapped(Protocol):
+    """The agent's runtime interface, as far as pacing needs it."""
+
+    def load(
+        self, model: str, paths: Sequence[str], options: Mapping[str, object], instances: int
+    ) -> LoadedInfo:
+        """Make a model resident."""
+
+    def run(
+        self,
+        model: str,
+        instance: int,
+        inputs: Sequence[Tensor],
+        thresholds: Sequence[Sequence[float]],
+        samples: Sequence[int],
+        cancelled: Callable[[], AbstractSet[int]],
+        expected_service_ns: int,
+    ) -> Outcome:
+        """Execute one batch."""
+
+    def unload(self, model: str) -> None:
+        """Free a model."""
+
+    def facts(self) -> dict[str, object]:
+        """What it is."""
+
+
+class PacedRuntime:
+    """Wraps a runtime so that each execution takes the service time drawn for it.
+
+    The draw is ``profile.service_at(batch, exit, q=u)`` with ``u`` uniform and seeded; ``exit`` is the deepest
+    that an item of the batch took. Where the wrapped runtime alone takes longer than that, the excess shows as
+    pace error. Reports per execution, all in ns of the host's clock: ``asked_ns``, ``pace_error_ns``
+    (actual - asked), ``real_ns`` (spent on the answer itself), ``lane_wait_ns`` (behind another execution), and for
+    replayed answers ``replayed``, ``audited``, ``audit_differs`` (0 or 1).
+    """
+
+    def __init__(
+        self,
+        inner: Wrapped,
+        profiles: Mapping[str, HwProfile],
+        *,
+        clock: SkewedClock,
+        seed: int = 0,
+        spin_ns: int = 300_000,
+        replays: Mapping[str, Replay] | None = None,
+        audit_frac: float = 0.01,
+        work: Work | None = None,
+    ) -> None:
+        """Pace ``inner``.
+
+        Args:
+            inner: really runs models.
+            profiles: by model.
+            clock: the board's; profiles are in its seconds.
+            seed: of the draws.
+            spin_ns: spinning time at the end of a wait [ns].
+            replays: stored answers by model; models without them are really run.
+            audit_frac: share of replayed executions that are run as well and compared.
+            work: entered while a model executes, e.g. to draw power.
+        """
+        self._inner = inner
+        self._profiles = profiles
+        self._clock = clock
+        self._spin = spin_ns
+        self._replays = dict(replays or {})
+        self._audit_frac = audit_frac
+        self._work = work or (lambda model: nullcontext())
+        self._paces = random.Random(f"pace/{seed}")
+        self._audits = random.Random(f"audit/{seed}")
+        self._lanes: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._guard = threading.Lock()
+
+    def load(
+        self, model: str, paths: Sequence[str], options: Mapping[str, object], instances: int
+    ) -> LoadedInfo:
+        """Load it really, and take as long as the profile says.
+
+        Raises:
+            ValueError: there is no profile to pace it by.
+        """
+        profile = self._profile(model)
+        start = time.monotonic_ns()
+        info = self._inner.load(model, paths, options, instances)
+        if profile.load_ms is not None:
+            wait_until(start + round(profile.load_ms.value * 1e6), 0)
+        if profile.memory_bytes is not None:
+            return LoadedInfo(round(profile.memory_bytes.value) * max(instances, 1), info.text)
+        return info
+
+    def run(
+        self,
+        model: str,
+        instance: int,
+        inputs: Sequence[Tensor],
+        thresholds: Sequence[Sequence[float]],
+        samples: Sequence[int],
+        cancelled: Callable[[], AbstractSet[int]],
+        expected_service_ns: int,
+    ) -> Outcome:
+        """Answer, then wait until the drawn service time has passed since the lane was free."""
+        profile = self._profile(model)
+        with self._guard:
+            u, audit = self._paces.random(), self._audits.random() < self._audit_frac
+            lane = self._lanes[instance]
+        asked_at = time.monotonic_ns()
+        with lane, self._work(model):
+            start = time.monotonic_ns()
+
+            def really() -> Outcome:
+                return self._inner.run(
+                    model, instance, inputs, thresholds, samples, cancelled, expected_service_ns
+                )
+
+            replay = self._replays.get(model)
+            dropped = cancelled()
+            report: dict[str, object] = {}
+            if replay is None or not replay.knows(samples):
+                outcome = really()
+            else:
+                outcome = replay.answer(samples, thresholds, dropped)
+                report["replayed"] = 1
+                if audit:
+                    report["audited"] = 1
+                    report["audit_differs"] = int(not replay.agrees(really(), outcome))
+            real = time.monotonic_ns() - start
+            taken = [exit_ for exit_ in outcome.exits if exit_ != CANCELLED_EXIT]
+            asked = 0
+            if taken:
+                deepest = min(max(taken), profile.exits - 1)
+                asked = self._clock.host_ns(profile.service_at(len(taken), deepest, u))
+            end = wait_until(start + asked, self._spin)
+        report.update(
+            asked_ns=asked, pace_error_ns=end - start - asked, real_ns=real, lane_wait_ns=start - asked_at
+        )
+        return Outcome(outcome.exits, outcome.outputs, {**outcome.report, **report})
+
+    def unload(self, model: str) -> None:
+        """Free it."""
+        self._inner.unload(model)
+
+    def facts(self) -> dict[str, object]:
+        """The wrapped runtime's facts, and that it is paced."""
+        return {**self._inner.facts(), "paced": True, "replayed": sorted(self._replays)}
+
+    def _profile(self, model: str) -> HwProfile:
+        profile = self._profiles.get(model)
+        if profile is None:
+            raise ValueError(
+                f"the virtual board has no profile of {model!r}; it has {sorted(self._profiles)}"
+            )
+        return profile
