@@ -6,7 +6,7 @@ until a test asks for a board.
 Fixtures:
     testbed_lab: the lab of the session; boards open when they are first asked for, and close at the end.
     testbed_board: one open board, by default the lab's first; ``@pytest.mark.testbed_board("mcu")`` picks another.
-    testbed_faults: breaks that board on order (virtual boards only; on real ones the test is skipped), and mends it.
+    testbed_faults: breaks that board on order, and waits until it is mended; on a real board the test is skipped.
 
 Markers:
     hardware: needs a real board; skipped unless ``--lab`` names a lab that has it.
@@ -39,9 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Explain the markers."""
     config.addinivalue_line(
-        "markers", "hardware(*boards): needs these real boards (any real lab, if none); skipped unless --lab has them"
+        "markers",
+        "hardware(*boards): needs these real boards (any real lab, if none); skipped unless --lab has them",
     )
-    config.addinivalue_line("markers", "testbed_board(name): the board of the lab that the fixture testbed_board gives")
+    config.addinivalue_line(
+        "markers", "testbed_board(name): the board of the lab that the fixture testbed_board gives"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -82,14 +85,15 @@ def testbed_board(request: pytest.FixtureRequest, testbed_lab: BlockingLab) -> B
 
 @pytest.fixture
 def testbed_faults(testbed_board: BlockingBoard) -> Iterator[Faults]:
-    """Faults on order for ``testbed_board``; whatever was broken is mended after the test."""
+    """Faults on order for ``testbed_board``; the test ends once it is up again."""
     faults = testbed_board.faults
     if faults is None:
         pytest.skip(f"board {testbed_board.name} is real: it does not break on order")
     try:
         yield faults
     finally:
-        faults.clear()
+        # Every fault heals by itself; the next test must not meet what is left of it.
+        testbed_board.wait_up()
 
 
 def _boards_in(given: str) -> frozenset[str]:

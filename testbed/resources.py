@@ -33,15 +33,6 @@ def shipped(path: str) -> Path:
     return found
 
 
-def experiment(name: str) -> Path:
-    """An experiment folder: a path as it stands, or else the bare name of a shipped one, e.g. ``00-hello``.
-
-    Raises:
-        ConfigError: neither exists.
-    """
-    return _resolve(name, root() / "experiments", "campaign.toml")
-
-
 def lab(name: str) -> Path:
     """A lab file: a path as it stands, or else the bare name of a shipped one, e.g. ``virtual``.
 
@@ -56,19 +47,3 @@ def lab(name: str) -> Path:
     if here.name == name and here.stem in known:
         return known[here.stem]
     raise ConfigError("no such lab file", file=name, cure=did_you_mean(here.stem, known))
-
-
-def _resolve(name: str, folder: Path, marker: str) -> Path:
-    """Take ``name`` as a path, then as an entry of ``folder`` that holds ``marker``."""
-    here = Path(name)
-    if (here / marker).is_file():
-        return here.resolve()
-    if here.is_dir():
-        raise ConfigError(f"no {marker} in this folder", file=name, cure="Give the folder of an experiment")
-    known = {found.parent.name: found.parent for found in folder.glob(f"*/{marker}")}
-    if name in known:
-        return known[name]
-    # `testbed run experiments/00-hello` means the shipped one where there is no such folder here.
-    if here.parent.name == "experiments" and here.name in known:
-        return known[here.name]
-    raise ConfigError("no such experiment", file=name, cure=did_you_mean(here.name, known))

@@ -17,8 +17,6 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("searching", deadline=None)
 settings.load_profile("repeatable" if os.environ.get("CI") else "searching")
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture(scope="session")
 def tree() -> Path:

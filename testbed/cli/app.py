@@ -20,7 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Lab = Annotated[str, typer.Option("--lab", metavar="FILE", help="Lab file, or the name of a shipped one.")]
 
@@ -30,10 +32,18 @@ def run(
     experiment: Annotated[
         str | None, typer.Argument(help="Folder of an experiment, or the name of a shipped one: 00-hello.")
     ] = None,
-    lab: Annotated[str | None, typer.Option("--lab", metavar="FILE", help="Lab to use instead of its own.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the run folder goes (default: runs/).")] = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="DIR", help="Complete this run folder.")] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")] = None,
+    lab: Annotated[
+        str | None, typer.Option("--lab", metavar="FILE", help="Lab to use instead of its own.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where the run folder goes (default: runs/).")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Complete this run folder.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -73,8 +83,12 @@ def profile(
     model: Annotated[str, typer.Argument(help="Model in the catalogue.")],
     lab: Lab = "virtual",
     repeats: Annotated[int, typer.Option(min=10, help="Executions per batch size.")] = 200,
-    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; may be given several times.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File to write (default: MODEL.toml here).")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option(min=1, help="Batch size; may be given several times.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File to write (default: MODEL.toml here).")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

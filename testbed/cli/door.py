@@ -101,7 +101,11 @@ def sentence(error: BaseException) -> str:
 def describe(error: BaseException) -> dict[str, object]:
     """The same for a program: kind, message and whatever fields the error carries."""
     fields = {name: value for name, value in vars(error).items() if isinstance(value, str | int | float)}
-    return {"kind": type(error).__name__, "message": sentence(error), **{k: v for k, v in fields.items() if v != ""}}
+    return {
+        "kind": type(error).__name__,
+        "message": sentence(error),
+        **{k: v for k, v in fields.items() if v != ""},
+    }
 
 
 def _cause(error: BaseException) -> BaseException:

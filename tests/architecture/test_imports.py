@@ -8,11 +8,26 @@ import sys
 
 from tests.architecture.test_tree import ROOT
 
-HEAVY = {"numpy", "scipy", "matplotlib", "onnxruntime", "paramiko", "asyncssh", "serial", "msgspec", "asyncio", "typer"}
+HEAVY = {
+    "numpy",
+    "scipy",
+    "matplotlib",
+    "onnxruntime",
+    "paramiko",
+    "asyncssh",
+    "serial",
+    "msgspec",
+    "asyncio",
+    "typer",
+}
 
 
 def test_import_contracts_hold():
-    lint = [sys.executable, "-c", "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())"]
+    lint = [
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports; raise SystemExit(lint_imports())",
+    ]
     done = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
@@ -20,7 +35,9 @@ def test_import_contracts_hold():
 def modules_after(statement: str) -> set[str]:
     """Top-level modules loaded by a fresh interpreter that runs ``statement``."""
     code = f"{statement}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     return set(done.stdout.split())
 
 

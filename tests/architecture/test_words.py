@@ -72,7 +72,11 @@ def test_no_banned_word_in_a_name(module: Path):
 def test_no_path_of_one_machine():
     found = []
     for file in FILES:
-        if file.suffix not in TEXT or file.stat().st_size > 1_000_000 or file == ROOT / "tests/architecture/test_words.py":
+        if (
+            file.suffix not in TEXT
+            or file.stat().st_size > 1_000_000
+            or file == ROOT / "tests/architecture/test_words.py"
+        ):
             continue
         try:
             text = file.read_text("utf-8")

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from testbed import __version__
+from testbed.cli.app import app
+
+COMMANDS = ("run", "boards", "doctor", "profile", "report", "compare", "version")
+
+
+def invoke(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from testbed.cli import main; main()", *args]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **env}
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_and_takes_json(command):
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert "--json" in shown.output
+
+
+def test_version_as_text_and_as_json():
+    assert __version__ in invoke("version").stdout
+    done = invoke("version", "--json")
+    assert json.loads(done.stdout)["testbed"] == __version__
+    assert done.stderr == ""
+
+
+def test_version_starts_fast():
+    # The best of three, since a busy machine adds and never takes away. Interpreter start is about 20 ms of it.
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        assert invoke("version").returncode == 0
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.6
+
+
+@pytest.mark.parametrize("args", [("nonsense",), ("version", "--nonsense"), ("compare", "one")])
+def test_wrong_usage_is_2(args):
+    done = invoke(*args)
+    assert done.returncode == 2
+    assert done.stdout == ""
+
+
+def test_run_without_an_experiment_is_usage():
+    done = invoke("run")
+    assert done.returncode == 2
+    assert "00-hello" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["report", "run"])
+def test_a_missing_folder_is_named(command, tmp_path):
+    done = invoke(command, str(tmp_path / "nothing"), NO_COLOR="1")
+    assert done.returncode in {2, 3}
+    assert "nothing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_colour_on_a_terminal_that_asks_for_none():
+    done = invoke("report", "nothing", NO_COLOR="1", FORCE_COLOR="1")
+    assert "\x1b[3" not in done.stderr

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+from testbed import resources
+from testbed.errors import ConfigError
+
+
+def test_a_checkout_is_its_own_source(tree):
+    assert resources.root() == tree
+    assert resources.shipped("experiments/labs") == tree / "experiments" / "labs"
+
+
+def test_an_installation_has_the_copy(tmp_path, monkeypatch):
+    package = tmp_path / "site-packages" / "testbed"
+    labs = package / "_shipped" / "experiments" / "labs"
+    labs.mkdir(parents=True)
+    (labs / "virtual.toml").write_text("schema = 1\n")
+    monkeypatch.setattr(resources, "_PACKAGE", package)
+    assert resources.root() == package / "_shipped"
+    assert resources.lab("virtual") == labs / "virtual.toml"
+
+
+def test_what_is_not_there_is_an_error():
+    with pytest.raises(ConfigError, match="does not travel"):
+        resources.shipped("experiments/no-such")
+
+
+def test_a_lab_is_a_path_or_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine.toml"
+    mine.write_text("")
+    assert resources.lab("mine.toml") == mine
+    assert resources.lab(str(mine)) == mine
+    assert resources.lab("virtual").name == "virtual.toml"
+    with pytest.raises(ConfigError, match="Did you mean 'virtual'"):
+        resources.lab("virtul")
+    with pytest.raises(ConfigError, match="no such lab file"):
+        resources.lab("folder/virtual.toml")
