@@ -29,7 +29,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 def design(campaign: Campaign) -> list[Trial]:
     """All trials in the order they are played."""
     rng = np.random.default_rng([campaign.seed, 0xB10C])
-    trials = []
+    trials: list[Trial] = []
     for block in range(campaign.blocks):
         for policy in rng.permutation(np.array(campaign.policies, dtype=object)):
             trials.append(

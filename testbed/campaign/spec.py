@@ -14,7 +14,6 @@ from msgspec import Struct
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
-from testbed.resources import shipped
 from testbed.workload.mix import Workload
 
 CAMPAIGN_SCHEMA = 1
@@ -76,6 +75,11 @@ class Campaign(Struct, frozen=True, kw_only=True):
     folder: Path
     text: str
 
+    @property
+    def file(self) -> Path:
+        """The campaign file."""
+        return self.folder / CAMPAIGN_FILE
+
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: int
@@ -91,26 +95,6 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     measure: Measure = Measure()
     options: dict[str, dict[str, Any]] = {}
     catalog: str | None = None
-
-
-def find_experiment(given: Path) -> Path:
-    """The experiment's folder: as given, or shipped under that name (``00-hello``).
-
-    Raises:
-        ConfigError: there is no campaign file in either place.
-    """
-    folder = given.parent if given.name == CAMPAIGN_FILE else given
-    if (folder / CAMPAIGN_FILE).is_file():
-        return folder
-    if len(given.parts) == 1 or given.parts[0] == "experiments":
-        packed = shipped("experiments") / given.name
-        if (packed / CAMPAIGN_FILE).is_file():
-            return packed
-    raise ConfigError(
-        f"no {CAMPAIGN_FILE} here",
-        file=given,
-        cure="Give an experiment's folder, or the name of a shipped one such as 00-hello",
-    )
 
 
 def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = None) -> Campaign:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from testbed.coordinator.state import BoardSetup
 from testbed.errors import BoardError, ConfigError, TestbedError, did_you_mean
 from testbed.model import event as ev
-from testbed.model.action import Load
+from testbed.model.action import ExitRule, Infer, Item, Load
+from testbed.model.ids import ActionId
 from testbed.model.lab import BoardFacts, BoardSpec, ModelFiles
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, S, to_s
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import BoardId, ModelId
     from testbed.model.profile import HwProfile
-    from testbed.ports import BoardEvent, CheckableBoard
+    from testbed.ports import BoardEvent, CheckableBoard, Payload
 
 OPEN_LIMIT: Ns = 60 * S
 LOAD_LIMIT: Ns = 120 * S
+EXECUTE_LIMIT: Ns = 30 * S
 CLOSE_LIMIT: Ns = 15 * S
+OWN_IDS: ActionId = 1 << 48
+"""Where the action ids of warm-up and profiling start."""
 
 
 def board_specs(
@@ -99,7 +103,7 @@ class Inventory:
     """Open boards, what they said of themselves, and where their events go.
 
     Attributes:
-        facts: by board, once open.
+        facts: by board, once open. loads: how each model became resident.
         listener: gets every event of every board; swapped between trials.
     """
 
@@ -108,15 +112,19 @@ class Inventory:
         self.specs = {spec.id: spec for spec in specs}
         self.boards = {spec.id: build_board(spec) for spec in specs}
         self.facts: dict[BoardId, BoardFacts] = {}
+        self.loads: dict[tuple[BoardId, ModelId], ev.Loaded] = {}
         self.listener: Callable[[BoardEvent], None] = lambda _: None
         self._lab = lab
         self._up: dict[BoardId, ev.BoardUp] = {}
         self._network: dict[BoardId, ev.NetworkSeen] = {}
-        self._loading: dict[int, asyncio.Future[ev.Loaded]] = {}
-        self._next_load = 1
+        self._own: dict[ActionId, asyncio.Future[ev.Loaded | ev.Executed]] = {}
+        self._next_own = OWN_IDS
 
-    async def open(self) -> None:
+    async def open(self, on_open: Callable[[], None] = lambda: None) -> None:
         """Open all boards at once and load every model each may be asked for.
+
+        Args:
+            on_open: called as each board is ready.
 
         Raises:
             LinkError, BoardError: the first that failed; the others are closed again by ``close``.
@@ -126,7 +134,7 @@ class Inventory:
         try:
             async with asyncio.timeout(to_s(OPEN_LIMIT)), asyncio.TaskGroup() as group:
                 for board in self.boards.values():
-                    group.create_task(self._open_one(board))
+                    group.create_task(self._open_one(board, on_open))
         except TimeoutError as error:
             missing = ", ".join(sorted(set(self.boards) - set(self.facts)))
             raise BoardError(
@@ -137,10 +145,11 @@ class Inventory:
         except BaseExceptionGroup as group_error:
             raise _first(group_error) from group_error
 
-    async def _open_one(self, board: CheckableBoard) -> None:
+    async def _open_one(self, board: CheckableBoard, on_open: Callable[[], None]) -> None:
         self.facts[board.id] = await board.open(self._on_event)
         for model in self.specs[board.id].models:
             await self.load(board.id, model)
+        on_open()
 
     async def load(self, board: BoardId, model: ModelId) -> ev.Loaded:
         """Make a model resident outside of a trial.
@@ -148,23 +157,59 @@ class Inventory:
         Raises:
             BoardError: it failed, or took longer than its bound.
         """
-        # Negative ids: a policy's own actions count up from 1.
-        action = -self._next_load
-        self._next_load += 1
-        future = self._loading[action] = asyncio.get_running_loop().create_future()
-        self.boards[board].send(Load(id=action, board=board, model=model))
-        try:
-            async with asyncio.timeout(to_s(LOAD_LIMIT)):
-                loaded: ev.Loaded = await future
-        except TimeoutError as error:
-            raise BoardError(f"loading {model} took over {to_s(LOAD_LIMIT):.0f} s", board=board) from error
-        finally:
-            del self._loading[action]
+        order = Load(id=self._own_id(), board=board, model=model)
+        loaded = await self._own_order(order, LOAD_LIMIT)
+        assert isinstance(loaded, ev.Loaded)
+        self.loads[board, model] = loaded
         up = self._up.get(board)
         if up is not None:
             resident = dict(up.resident) | {model: 1}
             self._up[board] = ev.BoardUp(t=up.t, board=board, boot=up.boot, resident=tuple(resident.items()))
         return loaded
+
+    async def execute(
+        self,
+        board: BoardId,
+        model: ModelId,
+        payload: Payload,
+        samples: tuple[int, ...],
+        exit_: ExitRule | None = None,
+    ) -> ev.Executed:
+        """Run one batch outside of a trial: to warm up, or to profile.
+
+        Args:
+            payload: uint8 (items, ...). samples: input index per item.
+
+        Raises:
+            BoardError: it failed, or took longer than its bound.
+        """
+        # The request number of such an item is nobody's: no case is open for it.
+        item = Item(request=-1) if exit_ is None else Item(request=-1, exit=exit_)
+        order = Infer(id=self._own_id(), board=board, model=model, batch=(item,) * len(samples))
+        executed = await self._own_order(order, EXECUTE_LIMIT, payload, samples)
+        assert isinstance(executed, ev.Executed)
+        return executed
+
+    def _own_id(self) -> ActionId:
+        # High ids: a policy's own actions start low, and an agent runs an id only once per fencing token.
+        self._next_own += 1
+        return self._next_own
+
+    async def _own_order(
+        self, order: Infer | Load, limit: Ns, payload: Payload | None = None, samples: tuple[int, ...] = ()
+    ) -> ev.Loaded | ev.Executed:
+        future = self._own[order.id] = asyncio.get_running_loop().create_future()
+        self.boards[order.board].send(order, payload, samples)
+        try:
+            async with asyncio.timeout(to_s(limit)):
+                answer: ev.Loaded | ev.Executed = await future
+                return answer
+        except TimeoutError as error:
+            raise BoardError(
+                f"{order.model} gave no answer within {to_s(limit):.0f} s", board=order.board
+            ) from error
+        finally:
+            del self._own[order.id]
 
     async def probe(self, count: int) -> None:
         """Exchange clock probes with all boards at once; a board that is down is left out."""
@@ -209,21 +254,19 @@ class Inventory:
                 self._up.pop(event.board, None)
             case ev.NetworkSeen():
                 self._network[event.board] = event
-            case ev.Loaded() if event.action in self._loading:
-                _settle(self._loading[event.action], event)
-                return
-            case ev.Failed() if event.action in self._loading:
-                error = BoardError(event.error, traceback=event.traceback)
-                future = self._loading[event.action]
+            case ev.Loaded() | ev.Executed() if event.action in self._own:
+                future = self._own[event.action]
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_result(event)
+                return
+            case ev.Failed() if event.action in self._own:
+                future = self._own[event.action]
+                if not future.done():
+                    future.set_exception(BoardError(event.error, traceback=event.traceback))
+                return
+            case ev.Sent() if event.action in self._own:
                 return
         self.listener(event)
-
-
-def _settle(future: asyncio.Future[ev.Loaded], event: ev.Loaded) -> None:
-    if not future.done():
-        future.set_result(event)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,0 +1,93 @@
+"""An open lab: boards up, models resident and warm, profiles complete."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.campaign.data import TaskData
+from testbed.campaign.services import measure_services, profile_of
+from testbed.coordinator.inventory import Inventory, board_specs
+from testbed.model.profile import HwProfile, ProfileBook
+from testbed.store.profiles import find_folder, load_profiles
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from testbed.campaign.progress import Progress
+    from testbed.coordinator.labfile import LabFile
+
+PROFILE_EXECUTIONS = 40
+"""Executions behind the profile of a board whose lab file names none: enough for a median, not for a tail."""
+
+
+@asynccontextmanager
+async def open_lab(
+    lab: LabFile, data: TaskData, *, seed: int, warmup: int, progress: Progress
+) -> AsyncIterator[Bench]:
+    """Open every board of a lab and close them all at the end, whatever happens.
+
+    Raises:
+        ConfigError: a board's table or profile is wrong. LinkError, BoardError: a board did not come up.
+    """
+    # Short-lived keys and sockets of virtual boards live here, never in the run folder.
+    state = Path(tempfile.mkdtemp(prefix="testbed-"))
+    try:
+        inventory = Inventory(board_specs(lab, data.models, profile_lookup(lab), state, seed), lab)
+        progress.start("boards", len(inventory.boards))
+        try:
+            await inventory.open(on_open=progress.advance)
+            progress.done()
+            yield await _warm(inventory, lab, data, warmup, progress)
+        finally:
+            await inventory.close()
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+class Bench:
+    """What a trial is played on."""
+
+    def __init__(self, inventory: Inventory, lab: LabFile, data: TaskData, profiles: ProfileBook) -> None:
+        """Hold together what belongs together."""
+        self.inventory = inventory
+        self.lab = lab
+        self.data = data
+        self.profiles = profiles
+
+
+def profile_lookup(lab: LabFile) -> Callable[[str, str], HwProfile | None]:
+    """Look up (profile folder, model), reading each folder once; `ConfigError` for a folder that is not there."""
+    folders: dict[str, dict[str, HwProfile]] = {}
+
+    def find(folder: str, model: str) -> HwProfile | None:
+        if folder not in folders:
+            folders[folder] = load_profiles(find_folder(folder, beside=lab.file))
+        return folders[folder].get(model)
+
+    return find
+
+
+async def _warm(inventory: Inventory, lab: LabFile, data: TaskData, warmup: int, progress: Progress) -> Bench:
+    """Warm every model up, and measure what no profile is known of."""
+    rows: dict[tuple[str, str], HwProfile] = {}
+    pairs = [(board, model) for board, spec in inventory.specs.items() for model in spec.models]
+    progress.start("warm-up", len(pairs))
+    for board, model in pairs:
+        await measure_services(inventory, data, board, model, batches=(1,), repeats=warmup)
+        profile = inventory.specs[board].profiles.get(model)
+        if profile is None:
+            services = await measure_services(
+                inventory, data, board, model, batches=(1,), repeats=PROFILE_EXECUTIONS
+            )
+            profile = profile_of(inventory.facts[board], data, model, services)
+            progress.note(
+                f"{board}: no profile of {model} given, so it was measured now ({PROFILE_EXECUTIONS} runs)"
+            )
+        rows[board, model] = profile
+        progress.advance()
+    progress.done()
+    return Bench(inventory, lab, data, ProfileBook(rows))

@@ -1,0 +1,77 @@
+"""Models and inputs of a task, from its catalogue, in the form that boards, core and calibration want."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.model.lab import ModelFiles
+from testbed.zoo.catalog import Catalog, load_catalog, load_graphs, load_predictions, load_samples, shipped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from testbed.model.ids import ModelId
+    from testbed.model.request import Request
+    from testbed.ports import Payload
+
+TEST, CALIBRATION = "test", "calibration"
+
+
+class TaskData:
+    """Everything a trial needs of its task; files are checked against their hashes when they are read.
+
+    Attributes:
+        images: test inputs, uint8 (n, channels, height, width). labels: int64 (n,).
+        models: by name, ready to travel.
+    """
+
+    def __init__(self, task: str, folder: Path | None = None) -> None:
+        """Read the catalogue and the test set.
+
+        Args:
+            folder: a catalogue of one's own; ``None`` for the one shipped for the task.
+
+        Raises:
+            ConfigError: no catalogue for the task, or a file is missing or not the one it names.
+        """
+        self.catalog: Catalog = load_catalog(folder if folder is not None else shipped(task))
+        test = load_samples(self.catalog, TEST)
+        self.images: NDArray[np.uint8] = test.images.reshape(-1, *self.catalog.input.shape)
+        self.labels = test.labels.astype(np.int64)
+        self.models: dict[ModelId, ModelFiles] = {}
+        for model in self.catalog.models:
+            load_graphs(self.catalog, model.name)  # every file is the one the catalogue names
+            self.models[model.name] = ModelFiles(
+                name=model.name,
+                task=task,
+                paths=tuple(self.catalog.directory / part.file for part in model.parts),
+                sha256=tuple(part.sha256 for part in model.parts),
+                exits=len(model.exits),
+                predictions=self.catalog.directory / model.predictions.file,
+            )
+
+    def inputs(self, samples: tuple[int, ...]) -> Payload:
+        """Payload of a batch, uint8 (items, channels, height, width); one item is a view, not a copy."""
+        if len(samples) == 1:
+            return self.images[samples[0] : samples[0] + 1]
+        return self.images[list(samples)]
+
+    def truth(self, request: Request) -> int | None:
+        """The right label."""
+        return int(self.labels[request.sample])
+
+    def payload_bytes(self, request: Request, codec: str) -> int:
+        """Size of a request's payload on the link; only ``raw`` is carried so far."""
+        return int(self.images[request.sample].nbytes)
+
+    def calibration_scores(self, model: ModelId) -> list[NDArray[np.float32]]:
+        """Stored probabilities on the calibration set, per exit float32 (n, classes)."""
+        return list(load_predictions(self.catalog, model, CALIBRATION).values())
+
+    def calibration_labels(self) -> NDArray[np.int64]:
+        """Labels of the calibration set, int64 (n,)."""
+        return load_samples(self.catalog, CALIBRATION).labels.astype(np.int64)

@@ -1,0 +1,88 @@
+"""First and last page of a run folder: what was set out to be done, and how it ended."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from testbed.measure.environment import boot_id, cpu_model
+from testbed.resources import root
+from testbed.store.provenance import git_state, host_facts, sha256_of, versions
+from testbed.store.reader import read_run
+from testbed.store.schema import Footer, Header, Planned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.campaign.bench import Bench
+    from testbed.campaign.data import TaskData
+    from testbed.campaign.design import Trial
+    from testbed.campaign.spec import Campaign
+    from testbed.coordinator.labfile import LabFile
+    from testbed.policy.confidence import ThresholdTable
+    from testbed.store.writer import RunWriter
+
+
+def last_page(run: RunWriter, status: str, reason: str) -> Footer:
+    """The footer of a run as its folder stands."""
+    so_far = read_run(run.folder)
+    counting = [attempt for attempt in so_far.trials if attempt.counts]
+    return Footer(
+        status=status,
+        reason=reason,
+        ended=datetime.datetime.now(datetime.UTC).isoformat(),
+        trials=tuple(attempt.start.trial for attempt in counting),
+        counts={"requests": float(sum(len(attempt.records) for attempt in counting))},
+    )
+
+
+def first_page(
+    out: Path,
+    campaign: Campaign,
+    lab: LabFile,
+    data: TaskData,
+    bench: Bench,
+    trials: list[Trial],
+    thresholds: ThresholdTable | None,
+) -> Header:
+    """The header of a run that is about to begin, on a lab that is already open."""
+    commit, dirty = git_state(root())
+    agents = sorted({facts.agent_sha256 for facts in bench.inventory.facts.values() if facts.agent_sha256})
+    return Header(
+        run=out.name,
+        created=datetime.datetime.now(datetime.UTC).isoformat(),
+        experiment=campaign.name,
+        experiment_path=str(campaign.folder.name),
+        policies=campaign.policies,
+        planned=tuple(Planned(trial=t.id, policy=t.policy, block=t.block, seed=t.seed) for t in trials),
+        campaign=as_data(campaign),
+        lab_file=lab.file.name,
+        lab_text=lab.text,
+        lab_sha256=sha256_of(lab.text.encode()),
+        profiles={
+            f"{board}/{model}": sha256_of(msgspec.json.encode(profile, order="sorted"))
+            for (board, model), profile in bench.profiles.rows.items()
+        },
+        models={name: "+".join(files.sha256) for name, files in data.models.items()},
+        agent_sha256=agents[0] if len(agents) == 1 else "+".join(agents),
+        git_commit=commit,
+        git_dirty=dirty,
+        versions=versions(),
+        host=host_facts(cpu_model(), boot_id()),
+        seeds={"campaign": campaign.seed},
+        thresholds={"table": msgspec.to_builtins(thresholds)} if thresholds is not None else {},
+        labels={"classes": list(data.catalog.classes)},
+    )
+
+
+def as_data(campaign: Campaign) -> dict[str, Any]:
+    """The campaign as data, without the paths of this machine."""
+    kept = {
+        name: getattr(campaign, name)
+        for name in campaign.__struct_fields__
+        if name not in ("lab", "catalog", "folder", "text")
+    }
+    plain: dict[str, Any] = msgspec.to_builtins(kept)
+    return plain | {"sha256": sha256_of(campaign.text.encode())}

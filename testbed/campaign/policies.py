@@ -1,0 +1,90 @@
+"""Policies of a campaign: found by name, given what they may know."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from testbed.errors import ConfigError, did_you_mean
+from testbed.policy import PolicySettings
+from testbed.policy.confidence import ThresholdTable, calibrate
+
+if TYPE_CHECKING:
+    from testbed.campaign.data import TaskData
+    from testbed.campaign.spec import Campaign
+    from testbed.coordinator.labfile import LabFile
+    from testbed.model.profile import ProfileBook
+    from testbed.ports import Policy
+
+POLICY_GROUP = "testbed.policies"
+
+
+def check_policies(campaign: Campaign) -> None:
+    """Refuse a policy that nobody registered, before any board is contacted.
+
+    Raises:
+        ConfigError: with a did-you-mean.
+    """
+    known = entry_points(group=POLICY_GROUP).names
+    for policy in campaign.policies:
+        if policy not in known:
+            raise ConfigError(
+                f"no policy {policy!r}", file=campaign.file, key="policies", cure=did_you_mean(policy, known)
+            )
+
+
+def build_policy(
+    name: str,
+    campaign: Campaign,
+    lab: LabFile,
+    profiles: ProfileBook,
+    thresholds: ThresholdTable | None,
+    seed: int,
+) -> Policy:
+    """A fresh policy for one trial.
+
+    Raises:
+        ConfigError: the policy refuses its options, or lacks something it needs.
+    """
+    [point] = entry_points(group=POLICY_GROUP, name=name)
+    sites: dict[str, list[str]] = {}
+    for board, (table, _) in lab.boards.items():
+        sites.setdefault(table.site, []).append(board)
+    policy: Policy = point.load()(
+        PolicySettings(
+            seed=seed,
+            options=campaign.options.get(name, {}),
+            thresholds=thresholds,
+            sites={site: tuple(boards) for site, boards in sites.items()},
+            models={board: table.models for board, (table, _) in lab.boards.items()},
+            profiles=profiles,
+        )
+    )
+    return policy
+
+
+def calibrated(campaign: Campaign, lab: LabFile, data: TaskData) -> ThresholdTable | None:
+    """Confidence thresholds for every pair of an edge model and the best data-centre model of the lab.
+
+    ``None`` where there is no pair, or no request asks for an accuracy. Uses the calibration set only.
+    """
+    on_site: dict[str, set[str]] = {"edge": set(), "dc": set()}
+    for table, _ in lab.boards.values():
+        on_site[table.site].update(table.models)
+    targets = sorted({n.min_accuracy for n in campaign.workload.needs if n.min_accuracy is not None})
+    if not on_site["edge"] or not on_site["dc"] or not targets:
+        return None
+    labels = data.calibration_labels()
+    last = {model: data.calibration_scores(model)[-1] for model in sorted(on_site["dc"])}
+    backend = max(last, key=lambda model: float((last[model].argmax(axis=1) == labels).mean()))
+    return calibrate(
+        campaign.task,
+        labels=labels,
+        frontends={model: data.calibration_scores(model) for model in sorted(on_site["edge"])},
+        backend=backend,
+        backend_scores=last[backend],
+        targets=targets,
+        z=campaign.calibration.z,
+        sha256={model: data.models[model].sha256 for model in sorted(on_site["edge"] | {backend})},
+        dataset_sha256=data.catalog.sets["calibration"].sha256,
+    )

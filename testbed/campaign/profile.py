@@ -1,0 +1,144 @@
+"""Profiles one model on one board over its link, and writes what it found as a hwprofile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from testbed.campaign.bench import open_lab
+from testbed.campaign.data import TaskData
+from testbed.campaign.loop import new_loop
+from testbed.campaign.progress import Progress, Silent
+from testbed.campaign.services import measure_services, profile_of
+from testbed.coordinator.labfile import LabFile
+from testbed.errors import ConfigError, did_you_mean
+from testbed.model.origin import Origin
+from testbed.model.profile import HwProfile, Quantity
+from testbed.units import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from testbed.model.ids import BoardId, ModelId
+
+WARMUP = 10
+
+
+def profile_board(
+    lab: LabFile,
+    board: BoardId,
+    model: ModelId,
+    *,
+    task: str,
+    catalog: Path | None = None,
+    repeats: int = 200,
+    batches: Sequence[int] = (1,),
+    folder: str = "",
+    progress: Progress | None = None,
+) -> HwProfile:
+    """Open one board of a lab and measure how long a model takes on it.
+
+    Args:
+        task, catalog: where the model and its inputs come from, as in a campaign.
+        repeats: executions per exit and batch size. batches: batch sizes, ascending.
+        folder: name the profile goes by; default the board's.
+
+    Raises:
+        ConfigError: no such board in the lab, or no such model. LinkError, BoardError: the board failed.
+    """
+    if board not in lab.boards:
+        raise ConfigError(
+            f"no board {board!r}", file=lab.file, key="boards", cure=did_you_mean(board, lab.boards)
+        )
+    data = TaskData(task, catalog)
+    if model not in data.models:
+        raise ConfigError(f"no model {model!r}", key="model", cure=did_you_mean(model, data.models))
+    table, options = lab.boards[board]
+    alone = msgspec.structs.replace(
+        lab, boards={board: (msgspec.structs.replace(table, models=(model,)), options)}
+    )
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(
+            _profile(alone, data, board, model, repeats, tuple(batches), folder, progress or Silent())
+        )
+
+
+async def _profile(
+    lab: LabFile,
+    data: TaskData,
+    board: BoardId,
+    model: ModelId,
+    repeats: int,
+    batches: tuple[int, ...],
+    folder: str,
+    progress: Progress,
+) -> HwProfile:
+    async with open_lab(lab, data, seed=0, warmup=WARMUP, progress=progress) as bench:
+        inventory = bench.inventory
+        progress.start(f"{model} on {board}", repeats * len(batches) * data.models[model].exits)
+        services = await measure_services(
+            inventory, data, board, model, batches=batches, repeats=repeats, on_run=progress.advance
+        )
+        progress.done()
+        profile = profile_of(inventory.facts[board], data, model, services, folder=folder)
+        # Loaded once when the lab was opened; loading what is resident costs nothing and tells nothing.
+        loaded = bench.inventory.loads[board, model]
+        return msgspec.structs.replace(
+            profile,
+            load_ms=Quantity(
+                value=round(to_ms(loaded.load), 3),
+                origin=Origin(inventory.facts[board].origin),
+                source="testbed profile: one load, from the board's disk to ready, on the board's clock",
+            ),
+        )
+
+
+def write_profile(profile: HwProfile, file: Path) -> None:
+    """Write a profile as TOML, replacing the file in one step; it loads again with the store's reader."""
+    lines = [
+        f"schema = {profile.schema}",
+        f"board = {_text(profile.board)}",
+        f"model = {_text(profile.model)}",
+        f"task = {_text(profile.task)}",
+        f"created = {_text(profile.created)}",
+        f"sha256 = [{', '.join(_text(s) for s in profile.sha256)}]",
+    ]
+    for name in ("idle_w", "active_w", "load_ms", "memory_bytes"):
+        quantity: Quantity | None = getattr(profile, name)
+        if quantity is not None:
+            lines += ["", f"[{name}]", *_quantity(quantity)]
+    for quantity in profile.accuracy:
+        lines += ["", "[[accuracy]]", *_quantity(quantity)]
+    for row in profile.service:
+        lines += [
+            "",
+            "[[service]]",
+            f"batch = {row.batch}",
+            f"exit = {row.exit}",
+            f"p = {list(row.p)}",
+            f"ms = {list(row.ms)}",
+            f"origin = {_text(row.origin.value)}",
+            f"source = {_text(row.source)}",
+            f"n = {row.n}",
+        ]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".toml.new")
+    fresh.write_text("\n".join(lines) + "\n", "utf-8")
+    fresh.replace(file)
+
+
+def _quantity(quantity: Quantity) -> list[str]:
+    lines = [
+        f"value = {quantity.value}",
+        f"origin = {_text(quantity.origin.value)}",
+        f"source = {_text(quantity.source)}",
+    ]
+    return lines if quantity.sigma is None else [*lines, f"sigma = {quantity.sigma}"]
+
+
+def _text(value: str) -> str:
+    # A JSON string is a TOML basic string.
+    return msgspec.json.encode(value).decode()

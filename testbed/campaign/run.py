@@ -1,0 +1,124 @@
+"""From an experiment folder to a run folder."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from typing import TYPE_CHECKING
+
+from testbed.campaign.bench import open_lab, profile_lookup
+from testbed.campaign.data import TaskData
+from testbed.campaign.design import design
+from testbed.campaign.loop import new_loop
+from testbed.campaign.pages import as_data, first_page, last_page
+from testbed.campaign.policies import calibrated, check_policies
+from testbed.campaign.progress import Progress, Silent
+from testbed.campaign.spec import Campaign, read_campaign
+from testbed.campaign.trial import play_trial
+from testbed.coordinator.labfile import LabFile, read_lab
+from testbed.errors import ConfigError
+from testbed.store.provenance import sha256_of
+from testbed.store.reader import read_run
+from testbed.store.writer import RunWriter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run_experiment(
+    folder: Path,
+    *,
+    lab: Path | None = None,
+    out: Path | None = None,
+    resume: Path | None = None,
+    seed: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Play every trial of an experiment.
+
+    Args:
+        folder: the experiment's folder.
+        lab: another lab file than the one it names. seed: another seed.
+        out: run folder to make; default ``runs/<name>-<time>`` below the working directory.
+        resume: run folder to complete instead: trials that count are kept, the others are played again.
+
+    Returns:
+        the run folder.
+
+    Raises:
+        ConfigError, LinkError, BoardError, PolicyError, StoreError: nothing finished is lost.
+        KeyboardInterrupt: stopped by the user; the run folder is complete up to there and can be resumed.
+    """
+    campaign = read_campaign(folder, lab=lab, seed=seed)
+    check_policies(campaign)
+    lab_file = read_lab(campaign.lab)
+    data = TaskData(campaign.task, campaign.catalog)
+    profile_lookup(lab_file)
+    if resume is not None:
+        _check_same(resume, campaign, lab_file)
+    elif out is None:
+        from pathlib import Path
+
+        out = Path("runs") / f"{campaign.name}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_run(campaign, lab_file, data, out, resume, progress or Silent()))
+
+
+async def _run(
+    campaign: Campaign,
+    lab: LabFile,
+    data: TaskData,
+    out: Path | None,
+    resume: Path | None,
+    progress: Progress,
+) -> Path:
+    thresholds = calibrated(campaign, lab, data)
+    trials = design(campaign)
+    async with open_lab(
+        lab, data, seed=campaign.seed, warmup=campaign.measure.warmup, progress=progress
+    ) as bench:
+        if resume is not None:
+            pending = {planned.trial for planned in read_run(resume).pending}
+            todo = [trial for trial in trials if trial.id in pending]
+            writer = RunWriter.resume(resume)
+        else:
+            assert out is not None
+            todo = trials
+            writer = RunWriter.create(out, first_page(out, campaign, lab, data, bench, trials, thresholds))
+        with writer as run:
+            status, reason = "failed", "the run broke"
+            try:
+                for trial in todo:
+                    outcome = await play_trial(trial, campaign, bench, thresholds, run, progress)
+                    progress.note(f"{trial.id}: {outcome.value}")
+                status, reason = "finished", ""
+            except asyncio.CancelledError:
+                status, reason = "interrupted", "stopped by the user"
+                raise
+            except Exception as error:
+                reason = str(error)
+                raise
+            finally:
+                run.close(last_page(run, status, reason))
+            return run.folder
+
+
+def _check_same(resume: Path, campaign: Campaign, lab: LabFile) -> None:
+    """A run is completed only with what it was begun with.
+
+    Raises:
+        ConfigError: the campaign or the lab file is another one now.
+    """
+    header = read_run(resume).header
+    if header.campaign != as_data(campaign):
+        raise ConfigError(
+            "the campaign is not the one this run was begun with",
+            file=campaign.file,
+            cure=f"Restore it (and the seed), or start a new run instead of resuming {resume}",
+        )
+    if header.lab_sha256 != sha256_of(lab.text.encode()):
+        raise ConfigError(
+            "the lab is not the one this run was begun with",
+            file=lab.file,
+            cure="Restore it, or start a new run",
+        )

@@ -1,0 +1,95 @@
+"""Measures a model's service time on a board over its link."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.model.action import ExitRule
+from testbed.model.origin import Origin
+from testbed.model.profile import HwProfile, Quantity, Service
+from testbed.units import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from testbed.campaign.data import TaskData
+    from testbed.coordinator.inventory import Inventory
+    from testbed.model.ids import BoardId, ModelId
+    from testbed.model.lab import BoardFacts
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+
+
+async def measure_services(
+    inventory: Inventory,
+    data: TaskData,
+    board: BoardId,
+    model: ModelId,
+    *,
+    batches: Sequence[int],
+    repeats: int,
+    on_run: Callable[[], None] = lambda: None,
+) -> list[Service]:
+    """Run a model again and again, one batch at a time, at every exit and batch size.
+
+    Service time is start to finish on the board's own clock, so the link does not enter. Inputs come from
+    the test set in turn.
+
+    Returns:
+        one `Service` per (exit, batch), sorted; empty for no repeats.
+
+    Raises:
+        BoardError: an execution failed.
+    """
+    origin = Origin(inventory.facts[board].origin)
+    exits = data.models[model].exits
+    rows = []
+    for exit_ in range(exits):
+        for batch in batches:
+            taken = []
+            for run in range(repeats):
+                samples = tuple((run * batch + i) % len(data.images) for i in range(batch))
+                rule = ExitRule.at(exit_) if exits > 1 else None
+                executed = await inventory.execute(board, model, data.inputs(samples), samples, rule)
+                taken.append(executed.execution.finished - executed.execution.started)
+                on_run()
+            if taken:
+                rows.append(
+                    Service(
+                        batch=batch,
+                        exit=exit_,
+                        p=QUANTILES,
+                        ms=tuple(round(to_ms(float(q)), 4) for q in np.quantile(taken, QUANTILES)),
+                        origin=origin,
+                        source="testbed profile: start to finish on the board's clock, one batch at a time",
+                        n=len(taken),
+                    )
+                )
+    return rows
+
+
+def profile_of(
+    facts: BoardFacts, data: TaskData, model: ModelId, services: Sequence[Service], *, folder: str = ""
+) -> HwProfile:
+    """A profile from measured service times and the catalogue's accuracies."""
+    entry = data.catalog.model(model)
+    return HwProfile(
+        schema=1,
+        board=folder or facts.id,
+        model=model,
+        task=data.catalog.task,
+        service=tuple(services),
+        accuracy=tuple(
+            Quantity(
+                value=exit_.test.accuracy,
+                origin=Origin.MEASURED,
+                source=f"catalogue: {exit_.test.correct} of {exit_.test.samples} test images right",
+            )
+            for exit_ in entry.exits
+        ),
+        sha256=data.models[model].sha256,
+        created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )

@@ -1,0 +1,184 @@
+"""Plays one trial: quiet, probes, load, probes, quiet; everything told goes into its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from typing import TYPE_CHECKING
+
+from testbed.campaign.policies import build_policy
+from testbed.coordinator.core import Core
+from testbed.coordinator.live import LiveTrial
+from testbed.measure.environment import host_use, snapshot
+from testbed.model.event import BoardDown, BoardUp
+from testbed.model.record import ClockProbe, PowerSamples, RequestRecord, TrialStatus
+from testbed.model.request import Outcome
+from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD, BoardSeen, Note, TrialStart, Window
+from testbed.units import from_s
+from testbed.workload.mix import draw_requests, fingerprint
+
+if TYPE_CHECKING:
+    from testbed.campaign.bench import Bench
+    from testbed.campaign.design import Trial
+    from testbed.campaign.progress import Progress
+    from testbed.campaign.spec import Campaign
+    from testbed.model.request import Request
+    from testbed.policy.confidence import ThresholdTable
+    from testbed.ports import BoardEvent
+    from testbed.store.writer import RunWriter, TrialWriter
+
+IDS_PER_TRIAL = 1 << 32
+"""An agent executes an action id once per fencing token, so each trial has a range of its own."""
+
+
+async def play_trial(
+    trial: Trial,
+    campaign: Campaign,
+    bench: Bench,
+    thresholds: ThresholdTable | None,
+    run: RunWriter,
+    progress: Progress,
+) -> TrialStatus:
+    """Play one trial into the run folder.
+
+    Raises:
+        PolicyError, StoreError: the trial broke; its attempt stays unfinished.
+        asyncio.CancelledError: interrupted; what was open is recorded ABORTED, and the attempt as aborted.
+    """
+    requests = draw_requests(campaign.workload, campaign.task, len(bench.data.images), trial.seed)
+    policy = build_policy(trial.policy, campaign, bench.lab, bench.profiles, thresholds, trial.seed)
+    core = Core(
+        policy,
+        bench.inventory.setups(),
+        bench.profiles,
+        bench.data.payload_bytes,
+        bench.data.truth,
+        first_action=trial.number * IDS_PER_TRIAL + 1,
+    )
+    start = TrialStart(
+        trial=trial.id,
+        policy=trial.policy,
+        block=trial.block,
+        seed=trial.seed,
+        arrivals_sha256=fingerprint(requests),
+        requests=len(requests),
+        t0=time.monotonic_ns(),
+        wall=datetime.datetime.now(datetime.UTC).isoformat(),
+    )
+    with run.begin(start) as journal:
+        tally = _Tally(journal)
+        shell = LiveTrial(
+            core,
+            policy,
+            bench.inventory.boards,
+            bench.data.inputs,
+            tally,
+            events=journal.events,
+            on_close=progress.advance,
+        )
+        listener = _Listener(journal, shell)
+        bench.inventory.listener = listener
+        for facts in bench.inventory.facts.values():
+            journal.write(BoardSeen(facts=facts))
+        watched = tuple(
+            int(facts.facts["pid"])
+            for facts in bench.inventory.facts.values()
+            if facts.facts.get("pid") is not None
+        )
+        try:
+            await _quiet(journal, IDLE_BEFORE, campaign.measure.idle_s)
+            await bench.inventory.probe(campaign.measure.probes)
+            before = snapshot(pids=watched)
+            progress.start(trial.policy, len(requests))
+            begun, ended = await _load(shell, requests, bench, campaign)
+            progress.done()
+            journal.write(Window(name=LOAD, start=begun, end=ended))
+            journal.write(host_use(before, snapshot(pids=watched)))
+            await bench.inventory.probe(campaign.measure.probes)
+            await _quiet(journal, IDLE_AFTER, campaign.measure.idle_s)
+        except asyncio.CancelledError:
+            journal.end(TrialStatus.ABORTED, counters=_floats(core.counters), reason="interrupted")
+            raise
+        finally:
+            bench.inventory.listener = lambda _: None
+        status, reason = _judge(tally, listener)
+        journal.end(status, counters=_floats(core.counters), reason=reason)
+        return status
+
+
+async def _load(
+    shell: LiveTrial, requests: list[Request], bench: Bench, campaign: Campaign
+) -> tuple[int, int]:
+    """The load itself, with clock probes in between."""
+    probing = asyncio.create_task(_keep_probing(bench, campaign.measure.every_s))
+    try:
+        return await shell.run(requests, bench.inventory.known(), from_s(campaign.measure.limit_s))
+    finally:
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+
+
+async def _keep_probing(bench: Bench, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await bench.inventory.probe(8)
+
+
+async def _quiet(journal: TrialWriter, name: str, seconds: float) -> None:
+    begun = time.monotonic_ns()
+    await asyncio.sleep(seconds)
+    journal.write(Window(name=name, start=begun, end=time.monotonic_ns()))
+
+
+class _Tally:
+    """Writes records through and counts their outcomes."""
+
+    def __init__(self, journal: TrialWriter) -> None:
+        self._journal = journal
+        self.outcomes: dict[Outcome, int] = {}
+
+    def write(self, entry: RequestRecord) -> None:
+        self._journal.write(entry)
+        self.outcomes[entry.outcome] = self.outcomes.get(entry.outcome, 0) + 1
+
+
+class _Listener:
+    """Takes what boards tell: instruments into the journal, the rest to the shell."""
+
+    def __init__(self, journal: TrialWriter, shell: LiveTrial) -> None:
+        self._journal = journal
+        self._shell = shell
+        self.down: dict[str, str] = {}
+        self.lost: list[str] = []
+
+    def __call__(self, event: BoardEvent) -> None:
+        match event:
+            case ClockProbe() | PowerSamples():
+                self._journal.write(event)
+                return
+            case BoardDown():
+                self.down[event.board] = event.error
+                self.lost.append(f"{event.board}: {event.error}")
+                self._journal.write(Note(t=event.t, text=f"{event.board} is down: {event.error}"))
+            case BoardUp():
+                self.down.pop(event.board, None)
+                self._journal.write(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
+        self._shell.on_event(event)
+
+
+def _judge(tally: _Tally, listener: _Listener) -> tuple[TrialStatus, str]:
+    """Whether the trial counts: a board lost on the way is not a result of the policy."""
+    if listener.down:
+        return TrialStatus.BOARD_ERROR, "; ".join(
+            f"{board} down: {why}" for board, why in listener.down.items()
+        )
+    if listener.lost:
+        return TrialStatus.LINK_ERROR, "; ".join(listener.lost)
+    if tally.outcomes.get(Outcome.ABORTED):
+        return TrialStatus.TIMEOUT, f"{tally.outcomes[Outcome.ABORTED]} requests open at the trial's limit"
+    return TrialStatus.OK, ""
+
+
+def _floats(counters: dict[str, int]) -> dict[str, float]:
+    return {name: float(value) for name, value in counters.items()}
