@@ -191,7 +191,7 @@ async def _errors(channel: asyncssh.SSHServerProcess[bytes], process: Process) -
 
 
 async def _silence(tamper: Tamper) -> None:
-    while left := tamper.silence_s:
+    if left := tamper.silence_s:
         await asyncio.sleep(left)
 
 
