@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 
 
 class Core:
-    """One trial's bookkeeping around one policy."""
+    """One trial's bookkeeping around one policy.
+
+    Attributes:
+        decision: what the policy decided on the last event, ``None`` where it was not asked.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class Core:
         self._wake: Ns | None = None
         self._out: list[Effect] = []
         self._stopped = False
+        self.decision: Decision | None = None
 
     @property
     def open_requests(self) -> int:
@@ -89,6 +94,7 @@ class Core:
             return []
         # Threads at the rim may deliver a hair out of order; time in the core never runs backwards.
         self._lab.now = max(self._lab.now, event.t)
+        self.decision = None
         if self._take(event):
             self._decide()
         return self._flush()
@@ -202,7 +208,7 @@ class Core:
     def _decide(self) -> None:
         lab = self._lab
         touched = lab.touched = [request for request in lab.touched if request in lab.open]
-        decision = self._policy.decide(lab.now, lab)
+        decision = self.decision = self._policy.decide(lab.now, lab)
         self._book.counters["decisions"] += 1
         lab.touched = []
         self._carry_out(decision)

@@ -17,8 +17,9 @@ import msgspec
 from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
 from testbed.errors import TestbedError
 from testbed.model import event as ev
-from testbed.model.action import Infer, Load
+from testbed.model.action import NOTHING, Infer, Load
 from testbed.model.record import ClockProbe, PowerSamples
+from testbed.store.schema import Decided
 from testbed.units import MS, Ns, S, to_s
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class LiveTrial:
         Args:
             inputs: payload of a batch from sample indexes, shape (items, ...).
             records: gets each `RequestRecord` as its request settles.
-            events: gets every core event, for replay; ``None`` keeps no log.
+            events: gets every core event and decision, for replay; ``None`` keeps no log.
             on_close: called once per settled request, for progress.
         """
         self._core = core
@@ -175,7 +176,11 @@ class LiveTrial:
                 event = self._pending.popleft()
                 if self._events is not None:
                     self._events.write(event)
-                self._carry_out(self._core.handle(event))
+                effects = self._core.handle(event)
+                decision = self._core.decision
+                if self._events is not None and decision is not None and decision is not NOTHING:
+                    self._events.write(Decided(t=event.t, decision=decision))
+                self._carry_out(effects)
                 if isinstance(event, ev.Loaded | ev.Failed):
                     self._loads.discard(event.action)
                     self._check_loaded()
