@@ -148,7 +148,7 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
 
     Attributes:
         instances: copies held afterwards, also where some are held already.
-        evict: dropped first, to make room.
+        evict: dropped at once, to make room; what is queued for them fails.
     """
 
     id: ActionId
