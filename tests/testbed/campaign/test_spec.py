@@ -1,0 +1,71 @@
+"""Campaign files: what is wrong is named by file, key and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.campaign.design import design
+from testbed.campaign.spec import read_campaign
+from testbed.errors import ConfigError
+
+HELLO = Path(__file__).parents[3] / "experiments" / "00-hello"
+
+
+def write(folder: Path, old: str = "", new: str = "") -> Path:
+    text = (HELLO / "campaign.toml").read_text()
+    assert old in text
+    (folder / "campaign.toml").write_text(text.replace(old, new, 1))
+    return folder
+
+
+def test_the_shipped_experiment_reads() -> None:
+    campaign = read_campaign(HELLO)
+    assert campaign.policies == ("edgesight", "edge-only", "dc-only")
+    assert campaign.workload.requests >= 2000
+    assert campaign.lab.is_file()
+
+
+def test_lab_and_seed_can_be_overridden(tmp_path: Path) -> None:
+    campaign = read_campaign(HELLO, lab=tmp_path / "other.toml", seed=7)
+    assert campaign.lab == tmp_path / "other.toml"
+    assert campaign.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ("schema = 1", "schema = 9", "schema", "not known"),
+        ("question =", "qestion =", "qestion", "Did you mean 'question'"),
+        ("requests = 2000", "requests = 0", "workload.requests", "at least 1"),
+        ("rate_hz = 80", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
+        ('process = "poisson"', 'process = "fractal"', "workload.arrivals.process", "fractal"),
+        ("min_accuracy = 0.78", "min_accuracy = 78", "workload.needs[0].min_accuracy", "(0, 1]"),
+        ("min_accuracy = 0.78", "min_acuracy = 0.78", "workload.needs[...]", "min_acuracy"),
+        ('"edgesight", "edge-only"', '"edgesight", "edgesight"', "policies", "each once"),
+        ("blocks = 1", "blocks = 0", "blocks", "at least 1"),
+        ("[calibration]", "[options.proteus]\n[calibration]", "options.proteus", "not played"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, says: str) -> None:
+    folder = write(tmp_path, old, new)
+    with pytest.raises(ConfigError) as caught:
+        read_campaign(folder)
+    assert caught.value.file == str(folder / "campaign.toml")
+    assert caught.value.key == key
+    assert says in str(caught.value)
+
+
+def test_trials_are_shuffled_within_blocks_and_share_a_blocks_seed(tmp_path: Path) -> None:
+    trials = design(read_campaign(write(tmp_path, "blocks = 1", "blocks = 8")))
+    assert [t.number for t in trials] == list(range(24))
+    orders = set()
+    for block in range(8):
+        mine = [t for t in trials if t.block == block]
+        assert {t.policy for t in mine} == {"edgesight", "edge-only", "dc-only"}
+        assert len({t.seed for t in mine}) == 1
+        orders.add(tuple(t.policy for t in mine))
+    assert len(orders) > 1, "the order is drawn anew in every block"
+    assert len({t.seed for t in trials}) == 8
+    assert design(read_campaign(tmp_path)) == trials

@@ -1,0 +1,61 @@
+"""Lab files: what is wrong is named by file, key and cure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from testbed.coordinator.labfile import read_lab
+from testbed.errors import ConfigError
+
+GOOD = """
+schema = 1
+name = "x"
+[boards.a]
+kind = "local"
+site = "dc"
+models = ["m"]
+threads = 2
+relay = { delay_ms = 20 }
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "lab.toml"
+    file.write_text(text)
+    return file
+
+
+def test_common_keys_and_driver_options_are_told_apart(tmp_path: Path) -> None:
+    lab = read_lab(write(tmp_path, GOOD))
+    table, options = lab.boards["a"]
+    assert (table.kind, table.site, table.models) == ("local", "dc", ("m",))
+    assert options == {"threads": 2, "relay": {"delay_ms": 20}}
+    assert lab.text == GOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        (GOOD.replace("schema = 1", "schema = 2"), "schema", "not known"),
+        (GOOD.replace('name = "x"', 'nmae = "x"'), "nmae", "Did you mean 'name'"),
+        (GOOD.replace('site = "dc"', 'site = "cloud"'), "boards.a.site", "cloud"),
+        (GOOD.replace('kind = "local"', ""), "boards.a", "kind"),
+        (GOOD.replace('models = ["m"]', 'models = "m"'), "boards.a.models", "array"),
+        ('schema = 1\nname = "x"\n[boards]\n', "boards", "at least one"),
+        (GOOD + "[[[", "", "not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        read_lab(file)
+    assert caught.value.file == str(file)
+    assert caught.value.key == key
+    assert says in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        read_lab(tmp_path / "none.toml")
