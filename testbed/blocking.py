@@ -6,7 +6,6 @@ For tests and notebooks. What schedules requests over boards is the campaign; he
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -14,31 +13,30 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.bench import profile_lookup
 from testbed.campaign.data import TaskData
-from testbed.coordinator.inventory import board_specs, build_board
+from testbed.coordinator.inventory import Inventory, board_specs
 from testbed.coordinator.labfile import read_lab
-from testbed.errors import BoardError, ConfigError, did_you_mean
+from testbed.errors import ConfigError, did_you_mean
 from testbed.model import event as ev
-from testbed.model.action import ExitRule, Infer, Item, Load
+from testbed.model.action import ExitRule
 from testbed.model.origin import Origin
-from testbed.store.profiles import find_folder, load_profiles
 from testbed.units import S, from_s, to_ms, to_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from testbed.model.ids import ActionId, ModelId
+    from testbed.model.ids import ModelId
     from testbed.model.lab import BoardFacts, BoardSpec
-    from testbed.model.profile import HwProfile
-    from testbed.ports import BoardEvent, CheckableBoard
+    from testbed.ports import BoardEvent
     from testbed.units import Ns
 
 T = TypeVar("T")
 TASK = "image-classification/fashion-mnist"
-OPEN_LIMIT: Ns = 60 * S
+OPEN_LIMIT: Ns = 180 * S
 CLOSE_LIMIT: Ns = 15 * S
 FAULT_LIMIT: Ns = 20 * S
 
@@ -138,92 +136,6 @@ class LoopThread:
         self._loop.close()
 
 
-class Desk:
-    """One open board on the event loop: orders go out, their fates come back."""
-
-    def __init__(self, spec: BoardSpec) -> None:
-        """Build the driver; raises `ConfigError` for options it refuses."""
-        self.spec = spec
-        self.board: CheckableBoard = build_board(spec)
-        self.facts: BoardFacts | None = None
-        self._waiting: dict[ActionId, asyncio.Future[BoardEvent]] = {}
-        self._resident: set[ModelId] = set()
-        self._next = 1
-        self._up = asyncio.Event()
-
-    async def open(self) -> BoardFacts:
-        """Connect; raises what the driver raises."""
-        self.spec.state.mkdir(parents=True, exist_ok=True)
-        self.facts = await self.board.open(self._on_event)
-        return self.facts
-
-    async def close(self) -> None:
-        """Let go."""
-        await self.board.close()
-
-    async def wait_up(self) -> None:
-        """Return once the board is connected (again)."""
-        await self._up.wait()
-
-    async def infer(
-        self, model: ModelId, images: NDArray[np.uint8], rule: ExitRule, samples: tuple[int, ...]
-    ) -> Answers:
-        """Run one batch, loading the model before the first.
-
-        Raises:
-            BoardError: the board failed, or was lost on the way.
-        """
-        if model not in self._resident:
-            load = Load(id=self._take_id(), board=self.spec.id, model=model)
-            await self._order(load)
-            self._resident.add(model)
-        items = tuple(Item(request=index, exit=rule) for index in range(len(images)))
-        infer = Infer(id=self._take_id(), board=self.spec.id, model=model, batch=items)
-        asked = time.monotonic_ns()
-        fate = await self._order(infer, images, samples)
-        answered = time.monotonic_ns()
-        if not isinstance(fate, ev.Executed):
-            raise BoardError("the batch was taken back", board=self.spec.id)
-        done = fate.execution
-        return Answers(
-            labels=tuple(item.label for item in done.items),
-            confidences=tuple(item.confidence for item in done.items),
-            exits=tuple(item.exit for item in done.items),
-            service_ms=to_ms(done.finished - done.started),
-            response_ms=to_ms(answered - asked),
-            origin=done.origin,
-        )
-
-    def _take_id(self) -> ActionId:
-        self._next += 1
-        return self._next
-
-    async def _order(
-        self, order: Infer | Load, payload: NDArray[np.uint8] | None = None, samples: tuple[int, ...] = ()
-    ) -> BoardEvent:
-        fate: asyncio.Future[BoardEvent] = asyncio.get_running_loop().create_future()
-        self._waiting[order.id] = fate
-        try:
-            self.board.send(order, payload, samples)
-            event = await fate
-        finally:
-            del self._waiting[order.id]
-        if isinstance(event, ev.Failed):
-            raise BoardError(event.error, board=self.spec.id, traceback=event.traceback)
-        return event
-
-    def _on_event(self, event: BoardEvent) -> None:
-        match event:
-            case ev.BoardUp():
-                self._up.set()
-            case ev.BoardDown():
-                self._up.clear()
-            case ev.Executed() | ev.Loaded() | ev.Failed() | ev.Cancelled():
-                fate = self._waiting.get(event.action)
-                if fate is not None and not fate.done():
-                    fate.set_result(event)
-
-
 class BlockingBoard:
     """One open board.
 
@@ -231,24 +143,27 @@ class BlockingBoard:
         name: in the lab file. kind: of its driver. models: what it may be asked to run.
     """
 
-    def __init__(self, desk: Desk, loop: LoopThread) -> None:
-        """Take an open board; `BlockingLab.board` makes these."""
-        self._desk = desk
+    def __init__(self, inventory: Inventory, spec: BoardSpec, loop: LoopThread) -> None:
+        """Take an open inventory of one board; `BlockingLab.board` makes these."""
+        self._inventory = inventory
+        self._spec = spec
         self._loop = loop
-        self.name = desk.spec.id
-        self.kind = desk.spec.kind
-        self.models = tuple(desk.spec.models)
+        self._up = asyncio.Event()
+        self._up.set()
+        inventory.listener = self._on_event
+        self.name = spec.id
+        self.kind = spec.kind
+        self.models = tuple(spec.models)
 
     @property
     def facts(self) -> BoardFacts:
         """What the board said it is."""
-        assert self._desk.facts is not None, "made of an open desk"
-        return self._desk.facts
+        return self._inventory.facts[self.name]
 
     @property
     def faults(self) -> Faults | None:
         """Breaks this board on order; ``None`` on a real one."""
-        orders: FaultOrders | None = getattr(self._desk.board, "faults", None)
+        orders: FaultOrders | None = getattr(self._inventory.boards[self.name], "faults", None)
         return None if orders is None else Faults(orders, self._loop)
 
     def infer(
@@ -278,17 +193,38 @@ class BlockingBoard:
         if chosen not in self.models:
             raise ConfigError(
                 f"no model {chosen!r} on board {self.name}",
-                file=self._desk.spec.file,
+                file=self._spec.file,
                 key=f"boards.{self.name}.models",
                 cure=did_you_mean(chosen, self.models),
             )
         batch = np.ascontiguousarray(images, dtype=np.uint8)
         rule = ExitRule() if exit is None else ExitRule.at(exit)
-        return self._loop.call(self._desk.infer(chosen, batch, rule, tuple(samples)), from_s(within_s))
+        indexes = tuple(samples) or (-1,) * len(batch)
+        asked = time.monotonic_ns()
+        run = self._inventory.execute(self.name, chosen, batch, indexes, rule)
+        execution = self._loop.call(run, from_s(within_s)).execution
+        answered = time.monotonic_ns()
+        return Answers(
+            labels=tuple(item.label for item in execution.items),
+            confidences=tuple(item.confidence for item in execution.items),
+            exits=tuple(item.exit for item in execution.items),
+            service_ms=to_ms(execution.finished - execution.started),
+            response_ms=to_ms(answered - asked),
+            origin=execution.origin,
+        )
 
     def wait_up(self, within_s: float = 30.0) -> None:
         """Wait until the board is connected, after a fault for instance; raises `TimeoutError`."""
-        self._loop.call(self._desk.wait_up(), from_s(within_s))
+        self._loop.call(self._wait_up(), from_s(within_s))
+
+    async def _wait_up(self) -> None:
+        await self._up.wait()
+
+    def _on_event(self, event: BoardEvent) -> None:
+        if isinstance(event, ev.BoardUp):
+            self._up.set()
+        elif isinstance(event, ev.BoardDown):
+            self._up.clear()
 
 
 class BlockingLab:
@@ -317,39 +253,39 @@ class BlockingLab:
         self.task = task
         self.images = data.images
         self.labels = data.labels
-        self._specs = {
-            spec.id: spec for spec in board_specs(lab, data.models, profile_finder(file), state, seed)
-        }
-        self.names = tuple(self._specs)
+        specs = board_specs(lab, data.models, profile_lookup(lab), state, seed)
+        self._inventories = {spec.id: Inventory([spec], lab) for spec in specs}
+        self.names = tuple(self._inventories)
         self._open: dict[str, BlockingBoard] = {}
-        self._desks: list[Desk] = []
         self._loop = LoopThread()
 
     def board(self, name: str) -> BlockingBoard:
-        """An open board.
+        """An open board with its models loaded.
 
         Raises:
             ConfigError: the lab has no board of that name.
             LinkError, BoardError: it could not be brought up.
         """
-        if name not in self._specs:
-            cure = did_you_mean(name, self._specs)
+        if name not in self._inventories:
+            cure = did_you_mean(name, self._inventories)
             raise ConfigError(f"no board {name!r}", file=self.file, key="boards", cure=cure)
         if name not in self._open:
-            desk = Desk(self._specs[name])
-            self._desks.append(desk)
-            self._loop.call(desk.open(), OPEN_LIMIT)
-            self._open[name] = BlockingBoard(desk, self._loop)
+            inventory = self._inventories[name]
+            try:
+                self._loop.call(inventory.open(), OPEN_LIMIT)
+            except BaseException:
+                self._loop.call(inventory.close(), CLOSE_LIMIT)
+                raise
+            self._open[name] = BlockingBoard(inventory, inventory.specs[name], self._loop)
         return self._open[name]
 
     def close(self) -> None:
         """Close what was opened, whatever state it is in."""
         try:
-            for desk in self._desks:
-                self._loop.call(desk.close(), CLOSE_LIMIT)
+            for name in list(self._open):
+                del self._open[name]
+                self._loop.call(self._inventories[name].close(), CLOSE_LIMIT)
         finally:
-            self._desks = []
-            self._open = {}
             self._loop.close()
 
     def __enter__(self) -> Self:
@@ -359,13 +295,3 @@ class BlockingLab:
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
-
-
-def profile_finder(lab: Path) -> Callable[[str, ModelId], HwProfile | None]:
-    """Looks up (profile folder, model), each folder read once; paths are relative to the lab file."""
-
-    @functools.cache
-    def folder(name: str) -> dict[ModelId, HwProfile]:
-        return load_profiles(find_folder(name, beside=lab))
-
-    return lambda name, model: folder(name).get(model)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from testbed.errors import ConfigError, did_you_mean
 
+CAMPAIGN_FILE = "campaign.toml"
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -31,6 +32,27 @@ def shipped(path: str) -> Path:
     if not found.exists():
         raise ConfigError(f"{path} does not travel with this installation", cure="Install the package anew")
     return found
+
+
+def experiment(name: str) -> Path:
+    """An experiment's folder: a path as it stands, or else the bare name of a shipped one, e.g. ``00-hello``.
+
+    ``experiments/00-hello`` means the shipped one too where there is no such folder here.
+
+    Raises:
+        ConfigError: neither exists.
+    """
+    here = Path(name)
+    if (here / CAMPAIGN_FILE).is_file():
+        return here.resolve()
+    if here.is_dir():
+        raise ConfigError(
+            f"no {CAMPAIGN_FILE} in this folder", file=name, cure="Give the folder of an experiment"
+        )
+    known = {file.parent.name: file.parent for file in (root() / "experiments").glob(f"*/{CAMPAIGN_FILE}")}
+    if here.name in known and str(here.parent) in {".", "experiments"}:
+        return known[here.name]
+    raise ConfigError("no such experiment", file=name, cure=did_you_mean(here.name, known))
 
 
 def lab(name: str) -> Path:

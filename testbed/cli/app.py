@@ -24,6 +24,10 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document; everything else goes to stderr.")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Catalog = Annotated[
+    Path | None,
+    typer.Option("--catalog", metavar="DIR", help="Folder of a catalogue of your own (default: shipped)."),
+]
 Lab = Annotated[str, typer.Option("--lab", metavar="FILE", help="Lab file, or the name of a shipped one.")]
 
 
@@ -36,7 +40,7 @@ def run(
         str | None, typer.Option("--lab", metavar="FILE", help="Lab to use instead of its own.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where the run folder goes (default: runs/).")
+        Path | None, typer.Option("--out", help="Run folder to make (default: runs/NAME-TIME).")
     ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", metavar="DIR", help="Complete this run folder.")
@@ -67,6 +71,7 @@ def boards(lab: Lab = "virtual", json: Json = False, debug: Debug = False) -> No
 def doctor(
     board: Annotated[str | None, typer.Argument(help="Only this board.")] = None,
     lab: Lab = "virtual",
+    catalog: Catalog = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -74,7 +79,7 @@ def doctor(
     with door(json=json, debug=debug) as terminal:
         from testbed.cli import bench
 
-        bench.doctor(terminal, lab=lab, board=board)
+        bench.doctor(terminal, lab=lab, board=board, catalog=catalog)
 
 
 @app.command()
@@ -87,8 +92,9 @@ def profile(
         list[int] | None, typer.Option(min=1, help="Batch size; may be given several times.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write (default: MODEL.toml here).")
+        Path | None, typer.Option("--out", help="File to write (default: BOARD/MODEL.toml).")
     ] = None,
+    catalog: Catalog = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -97,7 +103,16 @@ def profile(
         from testbed.cli import bench
 
         sizes = tuple(sorted(set(batch or [1])))
-        bench.profile(terminal, lab=lab, board=board, model=model, repeats=repeats, batch=sizes, out=out)
+        bench.profile(
+            terminal,
+            lab=lab,
+            board=board,
+            model=model,
+            repeats=repeats,
+            batch=sizes,
+            out=out,
+            catalog=catalog,
+        )
 
 
 @app.command()

@@ -37,3 +37,19 @@ def test_a_lab_is_a_path_or_a_name(tmp_path, monkeypatch):
         resources.lab("virtul")
     with pytest.raises(ConfigError, match="no such lab file"):
         resources.lab("folder/virtual.toml")
+
+
+def test_an_experiment_is_a_path_or_a_shipped_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "01-mine"
+    mine.mkdir()
+    with pytest.raises(ConfigError, match=r"no campaign\.toml"):
+        resources.experiment("01-mine")
+    (mine / "campaign.toml").write_text("")
+    assert resources.experiment("01-mine") == mine
+    assert resources.experiment("00-hello").name == "00-hello"
+    assert resources.experiment("experiments/00-hello") == resources.experiment("00-hello")
+    with pytest.raises(ConfigError, match="Did you mean '00-hello'"):
+        resources.experiment("00-helo")
+    with pytest.raises(ConfigError, match="no such experiment"):
+        resources.experiment("elsewhere/00-hello")

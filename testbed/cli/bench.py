@@ -1,0 +1,194 @@
+"""The commands about boards: list them, examine them, measure a model on one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.markup import escape
+
+from testbed import resources
+from testbed.cli.door import Ended, Exit
+from testbed.errors import ConfigError, did_you_mean
+from testbed.units import S, to_s
+
+if TYPE_CHECKING:
+    from testbed.cli.terminal import Terminal
+    from testbed.coordinator.labfile import LabFile
+    from testbed.model.lab import BoardSpec, CheckResult
+    from testbed.ports import CheckableBoard
+    from testbed.units import Ns
+
+GROUPS = ("boards", "links", "meters", "switches", "policies")
+CHECK_LIMIT: Ns = 120 * S
+MARK = {"ok": "[green]ok[/green]", "failed": "[bold red]failed[/bold red]", "skipped": "[dim]skipped[/dim]"}
+
+
+def boards(terminal: Terminal, *, lab: str) -> None:
+    """Show a lab file's boards; nothing is contacted."""
+    from importlib.metadata import entry_points
+
+    from rich.table import Table
+
+    from testbed.coordinator.labfile import read_lab
+
+    read = read_lab(resources.lab(lab))
+    drivers = {group: sorted(entry_points(group=f"testbed.{group}").names) for group in GROUPS}
+    rows = {
+        name: {
+            "kind": table.kind,
+            "site": table.site,
+            "models": list(table.models),
+            "profiles": table.profiles,
+            "driver": table.kind in drivers["boards"],
+            "options": options,
+        }
+        for name, (table, options) in read.boards.items()
+    }
+    if terminal.json:
+        document = {"schema": 1, "lab": read.name, "file": str(read.file), "boards": rows, "drivers": drivers}
+        terminal.emit(document)
+        return
+    shown = Table(
+        "board", "kind", "site", "models", "profiles", title=f"lab {read.name}", title_justify="left"
+    )
+    for name, row in rows.items():
+        kind = str(row["kind"]) if row["driver"] else f"{row['kind']} [red](no such driver)[/red]"
+        models = ", ".join(read.boards[name][0].models)
+        shown.add_row(name, kind, str(row["site"]), models, str(row["profiles"] or "measured at start"))
+    terminal.show(shown, "drivers: " + "; ".join(f"{g} {', '.join(n)}" for g, n in drivers.items() if n))
+
+
+def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | None) -> None:
+    """Examine boards one after the other, each result as it comes.
+
+    Raises:
+        Ended: some check failed.
+    """
+    from testbed.campaign.bench import profile_lookup
+    from testbed.campaign.data import TaskData
+    from testbed.coordinator.inventory import board_specs, build_board
+    from testbed.coordinator.labfile import read_lab
+
+    read = read_lab(resources.lab(lab))
+    if board is not None:
+        read = only(read, board)
+    data = TaskData(*task_of(catalog))
+    state = Path(tempfile.mkdtemp(prefix="testbed-"))
+    try:
+        specs = board_specs(read, data.models, profile_lookup(read), state, 0)
+        examined = [(spec, build_board(spec)) for spec in specs]
+        results = asyncio.run(_examine(terminal, examined))
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+    failed = sorted({name for name, result in results if result.state == "failed"})
+    if terminal.json:
+        document = {
+            "schema": 1,
+            "lab": read.name,
+            "ok": not failed,
+            "boards": {
+                name: [msgspec.to_builtins(result) for of, result in results if of == name]
+                for name in read.boards
+            },
+        }
+        terminal.emit(document)
+    else:
+        wrong = f"something to fix on {', '.join(failed)}" if failed else "nothing to fix"
+        terminal.show(f"{len(read.boards)} board(s) examined: {wrong}")
+    if failed:
+        raise Ended(Exit.INFRASTRUCTURE)
+
+
+def profile(
+    terminal: Terminal,
+    *,
+    lab: str,
+    board: str,
+    model: str,
+    repeats: int,
+    batch: tuple[int, ...],
+    out: Path | None,
+    catalog: Path | None,
+) -> None:
+    """Measure a model on a board, and write the profile.
+
+    Raises:
+        ConfigError: no such board or model. LinkError, BoardError: the board did not do it.
+    """
+    from testbed.campaign.profile import profile_board, write_profile
+    from testbed.coordinator.labfile import read_lab
+
+    read = read_lab(resources.lab(lab))
+    task, folder = task_of(catalog)
+    file = out if out is not None else Path(board) / f"{model}.toml"
+    made = profile_board(
+        read,
+        board,
+        model,
+        task=task,
+        catalog=folder,
+        repeats=repeats,
+        batches=batch,
+        folder=file.resolve().parent.name,
+        progress=terminal,
+    )
+    write_profile(made, file)
+    if terminal.json:
+        terminal.emit({"schema": 1, "file": str(file), "profile": msgspec.to_builtins(made)})
+        return
+    from rich.table import Table
+
+    title = f"{model} on {board}: service time [ms], {made.service[0].origin.value}"
+    shown = Table("exit", "batch", "n", "p5", "p50", "p95", "p99", title=title, title_justify="left")
+    for row in made.service:
+        times = (f"{row.quantile(q) / 1e6:.3f}" for q in (0.05, 0.5, 0.95, 0.99))
+        shown.add_row(str(row.exit), str(row.batch), str(row.n), *times)
+    terminal.show(shown, f"written to {file}")
+
+
+def only(lab: LabFile, board: str) -> LabFile:
+    """The same lab with one board.
+
+    Raises:
+        ConfigError: it has no such board.
+    """
+    if board not in lab.boards:
+        raise ConfigError(
+            f"no board {board!r}", file=lab.file, key="boards", cure=did_you_mean(board, lab.boards)
+        )
+    return msgspec.structs.replace(lab, boards={board: lab.boards[board]})
+
+
+def task_of(catalog: Path | None) -> tuple[str, Path | None]:
+    """The task of one's own catalogue, or of the shipped one.
+
+    Raises:
+        ConfigError: no catalogue there.
+    """
+    if catalog is None:
+        return "image-classification/fashion-mnist", None
+    from testbed.zoo.catalog import load_catalog
+
+    return load_catalog(catalog).task, catalog
+
+
+async def _examine(
+    terminal: Terminal, boards: list[tuple[BoardSpec, CheckableBoard]]
+) -> list[tuple[str, CheckResult]]:
+    """Run every board's checks, showing each result at once."""
+    results = []
+    for spec, board in boards:
+        spec.state.mkdir(parents=True, exist_ok=True)
+        terminal.show(f"[bold]{spec.id}[/bold] ({spec.kind}, {spec.site})")
+        async with asyncio.timeout(to_s(CHECK_LIMIT)):
+            async for result in board.checks():
+                results.append((spec.id, result))
+                terminal.show(f"  {MARK[result.state]} {result.step}: {escape(result.finding)}")
+                if result.cure and result.state == "failed":
+                    terminal.show(f"      → {escape(result.cure)}")
+    return results

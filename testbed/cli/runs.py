@@ -1,0 +1,121 @@
+"""The commands about runs: play one, report it, compare two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.cli.door import Ended, Exit
+from testbed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from testbed.cli.terminal import Terminal
+    from testbed.report.tables import Analysis
+    from testbed.store.reader import Run
+
+REPORT_FILE = "report.html"
+JUNIT_FILE = "junit.xml"
+
+
+def run(
+    terminal: Terminal,
+    *,
+    experiment: str | None,
+    lab: str | None,
+    out: Path | None,
+    resume: Path | None,
+    seed: int | None,
+) -> None:
+    """Play an experiment, then report it.
+
+    Raises:
+        ConfigError: nothing to play, or a file is wrong. KeyboardInterrupt: stopped; what was finished is saved.
+    """
+    from testbed import resources
+    from testbed.campaign import run_experiment
+    from testbed.store.reader import read_run
+
+    if experiment is None and resume is None:
+        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+    if out is not None and resume is not None:
+        raise ConfigError("--out and --resume exclude each other", cure="A resumed run stays in its folder")
+    begun_with = read_run(resume).header.experiment_path if resume is not None else ""
+    folder = resources.experiment(experiment or begun_with)
+    try:
+        made = run_experiment(
+            folder,
+            lab=resources.lab(lab) if lab is not None else None,
+            out=out,
+            resume=resume,
+            seed=seed,
+            progress=terminal,
+        )
+    except KeyboardInterrupt:
+        terminal.done()
+        left = resume or out or _newest(Path("runs"))
+        if left is not None:
+            terminal.note(f"to play the rest: testbed run {experiment or folder.name} --resume {left}")
+        raise
+    report(terminal, made)
+
+
+def report(terminal: Terminal, folder: Path) -> None:
+    """Show a run folder's tables and write its page and JUnit file anew.
+
+    Raises:
+        StoreError: it is no run folder. Ended: the run missed a limit, or does not count.
+    """
+    from testbed.report.html import write_html
+    from testbed.report.junit import write_junit
+    from testbed.report.tables import analyse
+    from testbed.store.reader import read_run
+
+    read = read_run(folder)
+    analysis = analyse(read)
+    write_html(analysis, folder / REPORT_FILE)
+    write_junit(analysis, folder / JUNIT_FILE)
+    if terminal.json:
+        from testbed.report.json import to_json
+
+        terminal.emit(to_json(analysis))
+    else:
+        from testbed.report.console import to_console
+
+        terminal.show(*to_console(analysis))
+    terminal.note(f"report: {folder / REPORT_FILE}")
+    code = _code(read, analysis)
+    if code is not Exit.PASS:
+        raise Ended(code)
+
+
+def compare(terminal: Terminal, first: Path, second: Path) -> None:
+    """Show how two runs differ.
+
+    Raises:
+        StoreError: one of them is no run folder, or they have nothing in common.
+    """
+    from testbed.report import compare as comparing
+    from testbed.store.reader import read_run
+
+    comparison = comparing.compare(read_run(first), read_run(second))
+    if terminal.json:
+        terminal.emit(comparing.comparison_to_json(comparison))
+    else:
+        terminal.show(*comparing.comparison_to_console(comparison))
+
+
+def _code(run: Run, analysis: Analysis) -> Exit:
+    """The exit code that a run stands for."""
+    from testbed.model.record import TrialStatus
+
+    if analysis.verdict == "ok":
+        return Exit.PASS
+    if analysis.verdict == "missed":
+        return Exit.MISSED
+    timed_out = any(attempt.status == TrialStatus.TIMEOUT.value for attempt in run.trials)
+    return Exit.TIMEOUT if timed_out else Exit.INFRASTRUCTURE
+
+
+def _newest(folder: Path) -> Path | None:
+    """The run folder that was made last."""
+    return max(folder.glob("*/"), key=lambda path: path.stat().st_mtime, default=None)
