@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from drivers.agent.program import main as agent_main
-from drivers.agent.runtimes.onnx import OnnxRuntime
+from drivers.agent.runtimes.onnxruntime import OnnxRuntime
 from drivers.virtual.machine.clock import SkewedClock
 from drivers.virtual.machine.config import MachineConfig, read_config
 from drivers.virtual.machine.load import Load

@@ -13,46 +13,20 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from drivers.agent.runtimes import LoadedInfo, Outcome
 from drivers.virtual.machine.waiting import wait_until
 from testbed.wire.messages import CANCELLED_EXIT
 
 if TYPE_CHECKING:
+    from drivers.agent.runtimes import Runtime
     from drivers.virtual.machine.clock import SkewedClock
     from drivers.virtual.machine.replay import Replay
     from testbed.model.profile import HwProfile
     from testbed.wire import Tensor
 
 Work = Callable[[str], AbstractContextManager[None]]
-
-
-class Wrapped(Protocol):
-    """The agent's runtime interface, as far as pacing needs it."""
-
-    def load(
-        self, model: str, paths: Sequence[str], options: Mapping[str, object], instances: int
-    ) -> LoadedInfo:
-        """Make a model resident."""
-
-    def run(
-        self,
-        model: str,
-        instance: int,
-        inputs: Sequence[Tensor],
-        thresholds: Sequence[Sequence[float]],
-        samples: Sequence[int],
-        cancelled: Callable[[], AbstractSet[int]],
-        expected_service_ns: int,
-    ) -> Outcome:
-        """Execute one batch."""
-
-    def unload(self, model: str) -> None:
-        """Free a model."""
-
-    def facts(self) -> dict[str, object]:
-        """What it is."""
 
 
 class PacedRuntime:
@@ -67,7 +41,7 @@ class PacedRuntime:
 
     def __init__(
         self,
-        inner: Wrapped,
+        inner: Runtime,
         profiles: Mapping[str, HwProfile],
         *,
         clock: SkewedClock,
@@ -111,7 +85,8 @@ class PacedRuntime:
         """
         profile = self._profile(model)
         start = time.monotonic_ns()
-        info = self._inner.load(model, paths, options, instances)
+        # One thread unless told otherwise: a library that spins on every core would disturb the pace of all boards.
+        info = self._inner.load(model, paths, {"threads": 1, **options}, instances)
         if profile.load_ms is not None:
             wait_until(start + round(profile.load_ms.value * 1e6), 0)
         if profile.memory_bytes is not None:

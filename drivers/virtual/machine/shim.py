@@ -7,6 +7,7 @@ The agent's code is the deployed file's own, byte for byte; only the parts that 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -38,4 +39,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # as the archive's own front door does: executing threads need not be waited for
