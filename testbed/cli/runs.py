@@ -31,14 +31,14 @@ def run(
     Raises:
         ConfigError: nothing to play, or a file is wrong. KeyboardInterrupt: stopped; what was finished is saved.
     """
-    from testbed import resources
-    from testbed.campaign import run_experiment
-    from testbed.store.reader import read_run
-
     if experiment is None and resume is None:
         raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
     if out is not None and resume is not None:
         raise ConfigError("--out and --resume exclude each other", cure="A resumed run stays in its folder")
+    from testbed import resources
+    from testbed.campaign import run_experiment
+    from testbed.store.reader import read_run
+
     begun_with = read_run(resume).header.experiment_path if resume is not None else ""
     folder = resources.experiment(experiment or begun_with)
     try:

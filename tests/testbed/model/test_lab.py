@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from msgspec import Struct
+
+from testbed.errors import ConfigError
+from testbed.model.lab import parse_options
+
+
+class Relay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    delay_ms: float
+    rate_mbit: float | None = None
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    port: str
+    baud: int = 115200
+    relay: Relay | None = None
+
+
+def refused(table: dict[str, object]) -> ConfigError:
+    with pytest.raises(ConfigError) as caught:
+        parse_options(table, Options, file="lab.toml", key="boards.mcu")
+    return caught.value
+
+
+def test_a_table_becomes_a_value():
+    made = parse_options({"port": "tty", "relay": {"delay_ms": 20}}, Options, file="lab.toml", key="")
+    assert made == Options(port="tty", relay=Relay(delay_ms=20.0))
+
+
+def test_an_unknown_key_is_named_with_the_likely_one():
+    error = refused({"port": "tty", "buad": 9600})
+    assert (error.file, error.key) == ("lab.toml", "boards.mcu.buad")
+    assert error.cure == "Did you mean 'baud'?"
+
+
+def test_a_missing_key_is_named():
+    assert "port" in str(refused({}))
+
+
+def test_a_wrong_type_is_named_with_its_path():
+    error = refused({"port": "tty", "baud": "fast"})
+    assert error.key == "boards.mcu.baud"
+    assert "int" in error.message
+
+
+def test_an_unknown_key_further_down_is_refused_too():
+    error = refused({"port": "tty", "relay": {"delay_ms": 20, "jitter": 1}})
+    assert error.key.startswith("boards.mcu.relay")
+    assert "jitter" in error.message
