@@ -171,12 +171,13 @@ def _list_of(kind: str) -> tuple[Write, Read]:
 def _kind(kind: str) -> tuple[Write, Read]:
     if kind.endswith("[]"):
         return _list_of(kind[:-2])
-    return {
+    plain: dict[str, tuple[Write, Read]] = {
         "str": (_write_str, _read_str),
         "bytes": (_write_bytes, _read_bytes),
         "json": (_write_json, _read_json),
         "tensor": (_write_tensor, _read_tensor),
-    }[kind]
+    }
+    return plain[kind]
 
 
 class Layout:

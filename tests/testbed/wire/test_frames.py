@@ -1,3 +1,4 @@
+import itertools
 import os
 import random
 
@@ -14,7 +15,7 @@ GARBAGE = st.one_of(st.binary(max_size=60), st.sampled_from([MAGIC, MAGIC[:1], M
 
 def split(data, cuts):
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 def encode_all(payloads):

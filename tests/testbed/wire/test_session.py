@@ -216,9 +216,9 @@ def test_more_than_we_take_is_their_fault():
     host.send(infer(1))
     assert agent.receive(drain(host)) == [infer(1)]
     tag = HELLO.session & 0xFFFF
+    frames = [encode_frame(bytes(60_000), flags=0, tag=tag, message=50, chunk=chunk) for chunk in range(4)]
     with pytest.raises(RemoteWireError, match="limit"):
-        for chunk in range(4):
-            agent.receive(encode_frame(bytes(60_000), flags=0, tag=tag, message=50, chunk=chunk))
+        agent.receive(b"".join(frames))
 
 
 def test_the_peer_s_limit_is_learnt_from_the_greeting():

@@ -1,0 +1,46 @@
+"""What the agent tells about the board in its welcome."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import zipfile
+from pathlib import Path
+
+from drivers.agent import jetson
+from testbed import __version__
+
+
+def boot_id() -> str:
+    """A number that changes when the board is started again, empty where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
+def own_sha256() -> str:
+    """SHA-256 of the ``.pyz`` this agent was started from, empty if it runs from loose files."""
+    for parent in Path(__file__).parents:
+        if parent.is_file():
+            return hashlib.sha256(parent.read_bytes()).hexdigest() if zipfile.is_zipfile(parent) else ""
+    return ""
+
+
+def board_facts(root: Path) -> dict[str, object]:
+    """What does not change while the agent runs; ``jetson`` only on a Jetson."""
+    facts: dict[str, object] = {
+        "agent": __version__,
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "hostname": platform.node(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "cpus": os.cpu_count() or 0,
+    }
+    found = jetson.identity(root)
+    if found:
+        facts["jetson"] = found
+    return facts

@@ -1,0 +1,124 @@
+"""The session shared by the agent's threads, and who writes what it wants to send.
+
+Whoever finishes work writes it out itself if nobody is writing (no thread switch on the way of a reply);
+the reader never writes, since it must not wait: it wakes the writer thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from testbed.wire import Role, Session
+from testbed.wire.automaton import TRANSITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.agent.lines import Line
+    from testbed.wire import Message
+
+
+class Outlet:
+    """Thread-safe access to one session on one line.
+
+    Attributes:
+        dropped: messages that the state of the session did not allow any more, e.g. replies to a host that
+        has gone. broken: set when the line cannot be written any more.
+    """
+
+    def __init__(self, line: Line, *, max_message_bytes: int, chunk_bytes: int) -> None:
+        """Be the agent's end on ``line``."""
+        self.dropped = 0
+        self.broken = threading.Event()
+        self._line = line
+        self._budget = 4 * chunk_bytes if chunk_bytes >= 4096 else chunk_bytes
+        self._session = Session(Role.AGENT, max_message_bytes=max_message_bytes, chunk_bytes=chunk_bytes)
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._wake = threading.Semaphore(0)
+        threading.Thread(target=self._write_on, name="writer", daemon=True).start()
+
+    def receive(self, data: bytes) -> list[Message]:
+        """Messages completed by what was read; an empty read means a quiet line.
+
+        Raises:
+            RemoteWireError: see ``Session.receive``.
+        """
+        with self._lock:
+            if data:
+                return self._session.receive(data)
+            return self._session.resync() if self._session.waiting_bytes else []
+
+    @property
+    def writable(self) -> bool:
+        """Whether samples and logs may still be added."""
+        return self._session.writable and not self.broken.is_set()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What went wrong on the way in."""
+        return self._session.counts
+
+    def post(self, message: Message) -> None:
+        """Queue and return at once.
+
+        Raises:
+            LocalWireError: the message does not fit the wire.
+        """
+        self._queue(message)
+        self._wake.release()
+
+    def post_late(self, kind: type, make: Callable[[], Message]) -> None:
+        """Queue a message that is built as it leaves; return at once."""
+        with self._lock:
+            if TRANSITIONS.get((self._session.state, kind)) is not self._session.state:
+                self.dropped += 1
+                return
+            self._session.send_late(kind, make)
+        self._wake.release()
+
+    def send(self, message: Message) -> None:
+        """Queue, and write if nobody else does.
+
+        Raises:
+            LocalWireError: the message does not fit the wire.
+        """
+        self._queue(message)
+        self._pump()
+
+    def flush(self, timeout_s: float) -> None:
+        """Give the writer a bounded time to finish."""
+        finished = threading.Thread(target=self._pump, name="flush", daemon=True)
+        finished.start()
+        finished.join(timeout_s)
+        if self._writing.acquire(timeout=timeout_s):
+            self._writing.release()
+
+    def _queue(self, message: Message) -> None:
+        with self._lock:
+            if (self._session.state, type(message)) not in TRANSITIONS:
+                self.dropped += 1
+                return
+            self._session.send(message)
+
+    def _pump(self) -> None:
+        while not self.broken.is_set() and self._session.wants_to_send:
+            if not self._writing.acquire(blocking=False):
+                return  # its holder looks again after releasing
+            try:
+                while True:
+                    with self._lock:
+                        data = self._session.data_to_send(self._budget)
+                    if not data:
+                        break
+                    self._line.write(data)
+            except OSError:
+                self.broken.set()
+            finally:
+                self._writing.release()
+
+    def _write_on(self) -> None:
+        while not self.broken.is_set():
+            self._wake.acquire()
+            self._pump()

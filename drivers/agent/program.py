@@ -1,0 +1,172 @@
+"""The agent's front door; a virtual board calls ``main`` of the very same ``.pyz`` with parts of its own.
+
+What can be put in its place (all plain objects, nothing to inherit):
+
+``clock``     ``now_ns() -> int`` and ``name: str``; every stamp comes from it. Default:
+``time.monotonic_ns``. ``runtimes``  mapping of name to factory of a ``drivers.agent.runtimes.Runtime``;
+replaces the default
+              ``{"echo", "onnxruntime"}``. Factories are called once, when first needed.
+``meters``    mapping of name to ``factory(root: str) -> Meter | None``; replaces the default ``{"ina3221"}``.
+``facts``     mapping laid over the facts of the welcome; ``boot_id`` in it replaces the board's.
+``sha256``    what the agent says it is; default the hash of the ``.pyz`` that holds this file.
+
+Threads: the caller's reads the line; *writer* writes; *housekeeper* does files, models, settings; one for
+each model instance executes; one for each running meter samples. Requests open no file, start no thread and
+log nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from drivers.agent.facts import board_facts, boot_id, own_sha256
+from drivers.agent.housekeeper import Housekeeper
+from drivers.agent.jetson import BoardSettings
+from drivers.agent.ledger import Ledger
+from drivers.agent.lines import StdioLine, TtyLine
+from drivers.agent.meters.ina3221 import find_ina3221
+from drivers.agent.outlet import Outlet
+from drivers.agent.residency import Residency
+from drivers.agent.runtimes.echo import EchoRuntime
+from drivers.agent.runtimes.onnxruntime import OnnxRuntime
+from drivers.agent.service import Service
+from drivers.agent.state import BlobStore, Fence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
+
+    from drivers.agent.lines import Line
+    from drivers.agent.meters import Meter
+    from drivers.agent.runtimes import Runtime
+
+    class Clock(Protocol):
+        """What stamps."""
+
+        name: str
+
+        def now_ns(self) -> int:
+            """Integer nanoseconds, never going back."""
+
+
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_SWITCH_SECONDS = 0.001
+_log = logging.getLogger("testbed.agent")
+
+
+class MonotonicClock:
+    """The system's monotonic clock; it stands still while the board is suspended."""
+
+    name = "time.monotonic_ns"
+
+    def now_ns(self) -> int:
+        """Nanoseconds since some instant of this boot."""
+        return time.monotonic_ns()
+
+
+def main(
+    argv: Sequence[str],
+    *,
+    clock: Clock | None = None,
+    runtimes: Mapping[str, Callable[[], Runtime]] | None = None,
+    meters: Mapping[str, Callable[[str], Meter | None]] | None = None,
+    facts: Mapping[str, object] | None = None,
+    sha256: str | None = None,
+) -> int:
+    """Run until the line ends; 0 after an orderly end, 2 for unusable arguments, 3 for a broken line."""
+    options = _parse(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="agent: %(message)s")
+    try:
+        line: Line = TtyLine(options.tty, options.baud) if options.tty else StdioLine()
+    except (OSError, ValueError) as error:
+        _log.error("cannot use %s: %s", options.tty, error)
+        return 2
+    sys.stdout = sys.stderr
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    root, state = Path(options.sysfs_root), Path(options.state).expanduser()
+    now_ns = (clock or MonotonicClock()).now_ns
+    try:
+        fence, blobs = Fence(state), BlobStore(state / "blobs")
+    except OSError as error:
+        _log.error("cannot keep state in %s: %s", state, error)
+        return 2
+    factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
+    factories = factories if runtimes is None else runtimes
+    found = _find_meters(meters if meters is not None else {"ina3221": find_ina3221}, str(root))
+    settings = BoardSettings(root)
+    outlet = Outlet(
+        line, max_message_bytes=_MAX_MESSAGE_BYTES, chunk_bytes=options.chunk_bytes or line.chunk_bytes
+    )
+    ledger = Ledger(options.max_inflight)
+    residency = Residency(factories, blobs, ledger, outlet, now_ns, report_start=options.started)
+    fixed: dict[str, object] = {}
+
+    def tell() -> dict[str, object]:
+        if not fixed:
+            fixed.update(board_facts(root))
+            fixed["clock"] = (clock or MonotonicClock()).name
+            fixed["meters"] = {name: list(meter.rails) for name, meter in found.items()}
+            fixed["settings"] = settings.names()
+            fixed["runtimes"] = residency.facts()
+            fixed["capabilities"] = sorted(f"runtime:{name}" for name in factories)
+            fixed.update(facts or {})
+        return {**fixed, "models": residency.models()}
+
+    service = Service(
+        line,
+        outlet,
+        ledger,
+        residency,
+        Housekeeper(blobs, residency, settings, found, outlet, now_ns),
+        fence,
+        facts=tell,
+        boot_id=boot_id(),
+        sha256=own_sha256() if sha256 is None else sha256,
+        now_ns=now_ns,
+        max_message_bytes=_MAX_MESSAGE_BYTES,
+    )
+    code = service.serve()
+    for failure in settings.restore():
+        _log.error("setting not restored: %s", failure)
+    wrong = {name: count for name, count in outlet.counts.items() if count}
+    if wrong:
+        _log.info("on the line: %s", wrong)
+    return code
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="agent.pyz", description="testbed's agent: executes on this board")
+    lines = parser.add_mutually_exclusive_group(required=True)
+    lines.add_argument("--stdio", action="store_true", help="speak on standard input and output")
+    lines.add_argument("--tty", metavar="DEVICE", default="", help="speak on a serial device")
+    parser.add_argument("--baud", type=int, default=115200, help="speed of the serial device")
+    parser.add_argument("--state", default="~/.cache/testbed", help="folder for files and the fencing token")
+    parser.add_argument(
+        "--sysfs-root", default="/", help="folder below which sys, proc and etc are looked for"
+    )
+    parser.add_argument(
+        "--max-inflight", type=int, default=64, help="actions accepted and unfinished at a time"
+    )
+    parser.add_argument(
+        "--chunk-bytes", type=int, default=0, help="largest frame payload sent; 0: by the line"
+    )
+    parser.add_argument("--started", action="store_true", help="report when an action starts")
+    return parser.parse_args(argv)
+
+
+def _find_meters(factories: Mapping[str, Callable[[str], Meter | None]], root: str) -> dict[str, Meter]:
+    found = {}
+    for name, factory in factories.items():
+        try:
+            meter = factory(root)
+        except OSError as error:
+            _log.warning("meter %s: %s", name, error)
+            continue
+        if meter is not None:
+            found[name] = meter
+    return found

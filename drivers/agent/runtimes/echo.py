@@ -1,0 +1,74 @@
+"""A runtime that gives back its input: for links, tests and benchmarks; nothing is inferred.
+
+Options: ``sleep_ns`` per exit, ``exits`` (default 1; all items take the last), ``fail`` (raise this text).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from drivers.agent.runtimes import LoadedInfo, Outcome
+from testbed.wire.messages import CANCELLED_EXIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from testbed.wire import Tensor
+
+
+class EchoRuntime:
+    """Outputs are the inputs; rows of cancelled items are given back too."""
+
+    def __init__(self) -> None:
+        """Nothing is loaded."""
+        self._models: dict[str, tuple[int, int, str]] = {}
+
+    def load(
+        self, model: str, paths: Sequence[str], options: Mapping[str, object], instances: int
+    ) -> LoadedInfo:
+        """Note the options.
+
+        Raises:
+            ValueError: ``sleep_ns`` or ``exits`` is no number.
+        """
+        sleep_ns, exits = int(str(options.get("sleep_ns", 0))), int(str(options.get("exits", 1)))
+        self._models[model] = (sleep_ns, exits, str(options.get("fail", "")))
+        return LoadedInfo(0, f"echo of {len(paths)} files, {instances} instances")
+
+    def run(
+        self,
+        model: str,
+        instance: int,
+        inputs: Sequence[Tensor],
+        thresholds: Sequence[Sequence[float]],
+        samples: Sequence[int],
+        cancelled: Callable[[], AbstractSet[int]],
+        expected_service_ns: int,
+    ) -> Outcome:
+        """Sleep, look for cancellations, give the inputs back.
+
+        Raises:
+            RuntimeError: the model was loaded with ``fail``.
+        """
+        sleep_ns, exits, fail = self._models[model]
+        if fail:
+            raise RuntimeError(fail)
+        gone: AbstractSet[int] = cancelled()
+        for _ in range(exits):
+            if sleep_ns:
+                time.sleep(sleep_ns / 1e9)
+            gone = cancelled()
+            if len(gone) == len(thresholds):
+                break
+        taken = [CANCELLED_EXIT if i in gone else exits - 1 for i in range(len(thresholds))]
+        return Outcome(taken, inputs, {"instance": instance})
+
+    def unload(self, model: str) -> None:
+        """Forget the options."""
+        self._models.pop(model, None)
+
+    def facts(self) -> Mapping[str, object]:
+        """It is always there."""
+        return {"version": "1"}
