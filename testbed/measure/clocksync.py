@@ -1,0 +1,263 @@
+"""Puts a board's clock on the coordinator's, with a bound that holds.
+
+A probe has four stamps: sent t0 and answered t3 by the coordinator, received t1 and sent back t2 by the board. With
+the modelled line time of its bytes taken off (t0 += wire_up, t3 -= wire_down), the offset board - coordinator is
+((t1 - t0) + (t2 - t3)) / 2, wrong by at most half the round trip r = (t3 - t0) - (t2 - t1), however unequal the ways.
+
+Of each window only the probe with the smallest r is kept, and a line is fitted through these *anchors*. At an anchor
+the line is off the truth by at most residual + r/2. The truth is a line too while the drift is constant, so between
+two anchors the error is at most the larger of theirs, and beyond the last it grows at most as the line through both
+ends' worst cases. A wander allowance for drift that is not constant is added with the distance to the nearest anchor.
+
+A reboot starts a new fit (stamps compare only within one boot); a jump of the clock starts a new segment.
+
+Source: RFC 5905 (NTP v4) section 8 for the offset and its error, section 10 for the minimum filter.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from testbed.units import Ns, S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from testbed.model.record import ClockProbe
+
+WINDOW: Ns = 1 * S
+"""Anchors are the best probes of such windows: a burst of probes gives one."""
+MAX_DRIFT_PPB = 200_000
+"""No pair of crystals in working order drifts faster (10-50 ppm each is usual); faster is a jump."""
+WANDER_PPB = 1_000
+"""Change of drift with temperature over a run, allowed for between anchors."""
+COORDINATOR = -1
+"""Boot number of stamps that are on the coordinator's clock already."""
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """One stretch without jumps: board = t + offset + drift * (t - origin), t on the coordinator's clock.
+
+    Attributes:
+        origin: where ``offset`` is stated, coordinator's clock; start, end: first and last probe there.
+        drift_ppb: the board's clock gains this many ns per second.
+        anchors: coordinator instants of the kept probes, increasing; errors: bound of the fit at each [ns].
+        probes: how many were heard. min_rtt: the smallest round trip, line time taken off.
+    """
+
+    origin: Ns
+    offset: float
+    drift_ppb: float
+    start: Ns
+    end: Ns
+    anchors: tuple[Ns, ...]
+    errors: tuple[float, ...]
+    probes: int
+    min_rtt: Ns
+    extrapolation_ppb: float
+
+    @property
+    def bound(self) -> Ns:
+        """Largest bound between the first and the last anchor."""
+        inner = np.diff(np.asarray(self.anchors)).max() * WANDER_PPB / 2e9 if len(self.anchors) > 1 else 0.0
+        return int(np.ceil(max(self.errors) + inner))
+
+    def board_at(self, t: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Board's clock minus ``origin``, at coordinator instants [ns]; relative, so that a float is exact enough."""
+        since = (t - self.origin).astype(np.float64)
+        relative: NDArray[np.float64] = since * (1 + self.drift_ppb / 1e9) + self.offset
+        return relative
+
+    def to_coordinator(self, board: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Coordinator instants and their bounds for board stamps, both int64 of the same shape [ns]."""
+        whole = round(self.offset)
+        since = (board - self.origin - whole).astype(np.float64) - (self.offset - whole)
+        t = self.origin + np.rint(since / (1 + self.drift_ppb / 1e9)).astype(np.int64)
+        return t, self.bounds_at(t)
+
+    def bounds_at(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Bound of the conversion at coordinator instants [ns]."""
+        at = np.asarray(self.anchors, dtype=np.int64)
+        errors = np.asarray(self.errors)
+        since = (t - at[0]).astype(np.float64)
+        places = (at - at[0]).astype(np.float64)
+        inside = np.interp(since, places, errors)
+        beyond = np.maximum(0.0, np.maximum(-since, since - places[-1]))
+        after = np.clip(np.searchsorted(at, t), 1, max(1, at.size - 1))
+        nearest = (
+            np.minimum(np.abs(since - places[after - 1]), np.abs(since - places[after]))
+            if at.size > 1
+            else np.abs(since)
+        )
+        total = inside + beyond * self.extrapolation_ppb / 1e9 + nearest * WANDER_PPB / 1e9 + 1.0
+        return np.ceil(total).astype(np.int64)
+
+
+class ClockFit(Struct, frozen=True, kw_only=True):
+    """A board's clock during one boot; several segments where it jumped."""
+
+    board: str
+    boot: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def jumps(self) -> int:
+        """How often the clock jumped."""
+        return len(self.segments) - 1
+
+    def to_coordinator(
+        self, board: NDArray[np.int64], near: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Coordinator instants and bounds for board stamps, int64 [ns].
+
+        Args:
+            board: stamps of the board, shape (n,).
+            near: a coordinator instant close to each (e.g. when the answer came), which says in which segment a
+                stamp lies; needed only where a clock jumped back and its stamps are ambiguous.
+        """
+        if len(self.segments) == 1:
+            return self.segments[0].to_coordinator(board)
+        each = [segment.to_coordinator(board) for segment in self.segments]
+        times = np.stack([t for t, _ in each])
+        bounds = np.stack([b for _, b in each])
+        starts = np.asarray([s.start for s in self.segments])[:, None]
+        ends = np.asarray([s.end for s in self.segments])[:, None]
+        at = times if near is None else np.broadcast_to(near, times.shape)
+        outside = np.maximum(0, np.maximum(starts - at, at - ends))
+        choice = outside.argmin(axis=0)
+        column = np.arange(board.size)
+        t, bound = times[choice, column], bounds[choice, column]
+        # Between the segments nobody saw when it jumped: the two readings span the truth.
+        between = outside[choice, column] > 0
+        spread = times.max(axis=0) - times.min(axis=0)
+        return t, np.where(between, bound + spread, bound)
+
+
+_IDENTITY = Segment(
+    origin=0,
+    offset=0.0,
+    drift_ppb=0.0,
+    start=0,
+    end=0,
+    anchors=(0,),
+    errors=(0.0,),
+    probes=0,
+    min_rtt=0,
+    extrapolation_ppb=0.0,
+)
+
+
+class ClockBook(Struct, frozen=True):
+    """All fits of a trial, by board and boot."""
+
+    fits: dict[tuple[str, int], ClockFit]
+
+    def convert(
+        self, board: str, boot: int, stamps: NDArray[np.int64], near: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Coordinator instants and bounds, or ``None`` where that boot was never probed."""
+        if boot == COORDINATOR:
+            return stamps, np.zeros(stamps.shape, dtype=np.int64)
+        fit = self.fits.get((board, boot))
+        return None if fit is None else fit.to_coordinator(stamps, near)
+
+
+def fit_clocks(probes: Iterable[ClockProbe]) -> ClockBook:
+    """Fit every board and boot found among the probes, in any order."""
+    groups: dict[tuple[str, int], list[ClockProbe]] = {}
+    for probe in probes:
+        groups.setdefault((probe.board, probe.boot), []).append(probe)
+    return ClockBook({key: fit_clock(group) for key, group in groups.items()})
+
+
+def fit_clock(probes: Sequence[ClockProbe], *, window: Ns = WINDOW) -> ClockFit:
+    """Fit one boot of one board.
+
+    Args:
+        probes: at least one, all of one board and boot.
+
+    Raises:
+        ValueError: there is no probe, or they are of several boards or boots.
+    """
+    if len({(p.board, p.boot) for p in probes}) != 1:
+        raise ValueError("a clock fit needs probes of exactly one board and boot")
+    order = sorted(probes, key=lambda p: p.t0)
+    t0 = np.asarray([p.t0 + p.wire_up for p in order], dtype=np.int64)
+    t1 = np.asarray([p.t1 for p in order], dtype=np.int64)
+    t2 = np.asarray([p.t2 for p in order], dtype=np.int64)
+    t3 = np.asarray([p.t3 - p.wire_down for p in order], dtype=np.int64)
+    middle = t0 + (t3 - t0) // 2
+    # Twice the offset, and twice the half round trip, stay exact integers.
+    double = (t1 - t0) + (t2 - t3)
+    # The board's own pause is timed by a clock that may drift: count the little it may hide.
+    pause = ((t2 - t1) * (MAX_DRIFT_PPB / 1e9)).astype(np.int64) + 1
+    rtt = np.maximum((t3 - t0) - (t2 - t1), 0) + pause
+    cuts = [0, *_jumps(middle, double, rtt), len(order)]
+    return ClockFit(
+        board=order[0].board,
+        boot=order[0].boot,
+        segments=tuple(_fit(middle[a:b], double[a:b], rtt[a:b], window) for a, b in itertools.pairwise(cuts)),
+    )
+
+
+def _jumps(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64]) -> list[int]:
+    """Where a probe contradicts the ones before it: no offset within all their bounds, even at the largest drift."""
+    cuts: list[int] = []
+    first = 0
+    for i in range(1, middle.size):
+        gap = np.abs(double[i] - double[first:i]) / 2
+        room = (rtt[i] + rtt[first:i]) / 2 + (middle[i] - middle[first:i]) * (MAX_DRIFT_PPB / 1e9) + 2
+        if bool((gap > room).any()):
+            cuts.append(i)
+            first = i
+    return cuts
+
+
+def _fit(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64], window: Ns) -> Segment:
+    """A line through the best probe of each window, and its bound at each of them."""
+    bins = (middle - middle[0]) // window
+    ranked = np.lexsort((rtt, bins))
+    keep = ranked[np.unique(bins[ranked], return_index=True)[1]]
+    # A window that met a busy link tells little: leave it out where two good ones remain.
+    good = keep[rtt[keep] <= 3 * int(rtt[keep].min()) + 1_000]
+    if good.size >= 2 or keep.size < 2:
+        keep = good
+    keep = np.sort(keep)
+    origin = int(middle[keep[0]])
+    x = (middle[keep] - origin).astype(np.float64)
+    base = int(double[keep[0]]) // 2
+    y = (double[keep] - 2 * base) / 2
+    half = rtt[keep] / 2
+    if keep.size == 1:
+        slope, level = 0.0, float(y[0])
+        extrapolation = float(MAX_DRIFT_PPB)
+    else:
+        weight = 1.0 / (half + 500.0) ** 2
+        mean_x, mean_y = np.average(x, weights=weight), np.average(y, weights=weight)
+        slope = float((weight * (x - mean_x) * (y - mean_y)).sum() / (weight * (x - mean_x) ** 2).sum())
+        slope = float(np.clip(slope, -MAX_DRIFT_PPB / 1e9, MAX_DRIFT_PPB / 1e9))
+        level = float(mean_y - slope * mean_x)
+        extrapolation = 0.0
+    errors = np.abs(level + slope * x - y) + half + 1.0
+    if keep.size > 1:
+        # The worst line through both ends' errors, but never worse than not having fitted the drift at all.
+        worst = (errors[0] + errors[-1]) / (x[-1] - x[0]) * 1e9
+        extrapolation = float(min(worst, MAX_DRIFT_PPB + abs(slope) * 1e9))
+    return Segment(
+        origin=origin,
+        offset=base + level,
+        drift_ppb=slope * 1e9,
+        start=int(middle[0]),
+        end=int(middle[-1]),
+        anchors=tuple(int(m) for m in middle[keep]),
+        errors=tuple(float(e) for e in errors),
+        probes=int(middle.size),
+        min_rtt=int(rtt.min()),
+        extrapolation_ppb=extrapolation,
+    )

@@ -1,0 +1,48 @@
+"""What the coordinator's own host was busy with while it measured."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from testbed.units import Ns
+
+
+class HostSnapshot(Struct, frozen=True, kw_only=True):
+    """Counters of the host at one instant; ``None`` where its kernel does not count.
+
+    Attributes:
+        t: coordinator's clock.
+        busy, steal: CPU time worked, and taken by the hypervisor, summed over the cores [ns].
+        run, wait: time the watched processes ran, and were runnable without a core [ns].
+        stalled: time during which at least one task of the host waited for a core [ns].
+    """
+
+    t: Ns
+    cores: int
+    busy: Ns | None = None
+    steal: Ns | None = None
+    run: Ns | None = None
+    wait: Ns | None = None
+    stalled: Ns | None = None
+
+
+class HostUse(Struct, frozen=True, kw_only=True, tag="host"):
+    """How contended the host was between two snapshots.
+
+    Attributes:
+        boot_id: of the host; a board with the same one runs on it.
+        busy_frac: share of all cores' time that was worked. steal_frac: taken by the hypervisor, relative to worked.
+        wait_frac: time the watched processes waited for a core, relative to the time they ran.
+        stalled_frac: share of the interval in which some task waited for a core.
+        reason: which counters the kernel does not have, or an empty string.
+    """
+
+    boot_id: str
+    start: Ns
+    end: Ns
+    cores: int
+    busy_frac: float | None = None
+    steal_frac: float | None = None
+    wait_frac: float | None = None
+    stalled_frac: float | None = None
+    reason: str = ""

@@ -1,0 +1,293 @@
+"""Writes a run folder: nothing that was finished is lost to ``kill -9``.
+
+Each record is handed to the kernel by one ``write()`` on a descriptor that stays open, so it survives the death of the
+process; ``fsync`` at the end of a trial and of the run makes it survive the death of the machine too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from testbed.errors import StoreError
+from testbed.store.schema import Footer, Header, Logged, TrialEnd, TrialStart
+from testbed.store.versions import load_header
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from testbed.model.record import TrialStatus
+    from testbed.store.schema import Entry
+
+EVENT_BUFFER_BYTES = 64 * 1024
+"""An event log is only good for replay once its trial is finished, so it may lose its tail in a crash."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class RunWriter:
+    """The one writer of a run folder; a context manager that lets go of its lock."""
+
+    def __init__(self, folder: Path, header: Header, lock: int) -> None:
+        """Use `create` or `resume` instead."""
+        self.folder = folder
+        self.header = header
+        self._lock = lock
+        self._sha256: dict[str, str] = {}
+
+    @classmethod
+    def create(cls, folder: Path, header: Header) -> RunWriter:
+        """Begin a run: the folder, then the header.
+
+        Raises:
+            StoreError: the folder already holds something, or cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise StoreError(
+                    "already holds a run or something else", file=folder, cure="Resume it, or choose another"
+                )
+            lock = _lock(folder)
+            (folder / "trials").mkdir()
+            _write_atomically(folder / "header.json", _pretty(header))
+        except OSError as error:
+            raise StoreError(f"cannot be written: {error.strerror}", file=folder) from error
+        return cls(folder, header, lock)
+
+    @classmethod
+    def resume(cls, folder: Path) -> RunWriter:
+        """Go on with a run that was interrupted.
+
+        Raises:
+            StoreError: no run there, one of another schema, or one that another process is writing.
+        """
+        header = load_header(folder)
+        return cls(folder, header, _lock(folder))
+
+    def begin(self, start: TrialStart) -> TrialWriter:
+        """Open the journal of the next attempt at a trial; ``start.attempt`` is filled in.
+
+        Raises:
+            StoreError: the name is not a plain file name, or the folder cannot be written.
+        """
+        if not _NAME.fullmatch(start.trial):
+            raise StoreError(
+                f"{start.trial!r} is no name for a trial", cure="Use letters, digits, '-', '_' and '.'"
+            )
+        folder = self.folder / "trials" / start.trial
+        try:
+            folder.mkdir(exist_ok=True)
+            attempt = 1 + max(
+                (int(p.stem.partition("-")[2]) for p in folder.glob("attempt-*.jsonl")), default=0
+            )
+            return TrialWriter(self, folder, msgspec.structs.replace(start, attempt=attempt))
+        except OSError as error:
+            raise StoreError(f"cannot be written: {error.strerror}", file=folder) from error
+
+    def finished(self, path: Path, sha256: str) -> None:
+        """Remember the hash of a finished journal for the footer."""
+        self._sha256[str(path.relative_to(self.folder))] = sha256
+
+    def close(self, footer: Footer | None = None) -> None:
+        """End the run with its footer (hashes filled in), or without one where there is nothing to say.
+
+        Raises:
+            StoreError: the footer cannot be written.
+        """
+        try:
+            if footer is not None:
+                known = dict(sorted({**_hashes_before(self.folder, self._sha256), **self._sha256}.items()))
+                _write_atomically(
+                    self.folder / "footer.json", _pretty(msgspec.structs.replace(footer, sha256=known))
+                )
+        except OSError as error:
+            raise StoreError(
+                f"cannot be written: {error.strerror}", file=self.folder / "footer.json"
+            ) from error
+        finally:
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        if self._lock >= 0:
+            self.close()
+
+
+class EventLog:
+    """Everything that happened to the core in one attempt, for replay: length-prefixed MessagePack.
+
+    JSON would not do: thresholds and rates may be infinite.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Create the file."""
+        self.path = path
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._buffer = bytearray()
+        self._encoder = msgspec.msgpack.Encoder()
+
+    def write(self, entry: Logged) -> None:
+        """Append one event or decision; buffered."""
+        data = self._encoder.encode(entry)
+        self._buffer += len(data).to_bytes(4, "little")
+        self._buffer += data
+        if len(self._buffer) >= EVENT_BUFFER_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the kernel.
+
+        Raises:
+            StoreError: the disk is full or gone.
+        """
+        if self._buffer:
+            _write_all(self._fd, self._buffer, self.path)
+            self._buffer = bytearray()
+
+    def close(self) -> None:
+        """Flush and let go; idempotent."""
+        if self._fd >= 0:
+            try:
+                self.flush()
+            finally:
+                os.close(self._fd)
+                self._fd = -1
+
+
+class TrialWriter:
+    """Journal and event log of one attempt; a ``RecordSink`` and a context manager.
+
+    Leaving the block without `end` leaves the attempt unfinished, which is what the reader will report.
+    """
+
+    def __init__(self, run: RunWriter, folder: Path, start: TrialStart) -> None:
+        """Use `RunWriter.begin` instead."""
+        self.start = start
+        self.path = folder / f"attempt-{start.attempt}.jsonl"
+        self._run = run
+        self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._hash = hashlib.sha256()
+        self._encoder = msgspec.json.Encoder()
+        self.events = EventLog(self.path.with_suffix(".events"))
+        self.write(start)
+
+    def write(self, entry: Entry) -> None:
+        """Append one entry; it survives ``kill -9`` once this returns.
+
+        Raises:
+            StoreError: the disk is full or gone, or the attempt has ended.
+        """
+        if self._fd < 0:
+            raise StoreError("attempt has ended", file=self.path)
+        line = self._encoder.encode(entry) + b"\n"
+        self._hash.update(line)
+        _write_all(self._fd, line, self.path)
+
+    def end(self, status: TrialStatus, *, counters: dict[str, float] | None = None, reason: str = "") -> None:
+        """Write the last line, make everything durable, and let go.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        start = self.start
+        self.write(
+            TrialEnd(
+                trial=start.trial,
+                attempt=start.attempt,
+                status=status,
+                requests=start.requests,
+                counters=counters or {},
+                reason=reason,
+            )
+        )
+        os.fsync(self._fd)
+        self._run.finished(self.path, self._hash.hexdigest())
+        self.close()
+
+    def close(self) -> None:
+        """Let go, ended or not; idempotent."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self.events.close()
+
+    def __enter__(self) -> TrialWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _lock(folder: Path) -> int:
+    """Hold the run folder; the kernel lets go when the process dies."""
+    try:
+        fd = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror}", file=folder) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(fd)
+        raise StoreError(
+            "another process is writing this run", file=folder, cure="Wait for it or stop it"
+        ) from error
+    return fd
+
+
+def _write_all(fd: int, data: bytes | bytearray, path: Path) -> None:
+    """Hand all bytes to the kernel."""
+    view = memoryview(data)
+    try:
+        while view:
+            view = view[os.write(fd, view) :]
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror}", file=path) from error
+
+
+def _pretty(value: Any) -> bytes:  # noqa: ANN401 - any Struct
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """The whole file or the old one: temporary file, fsync, rename, fsync of the folder."""
+    partial = path.with_name(path.name + ".partial")
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        _write_all(fd, data, partial)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _hashes_before(folder: Path, fresh: dict[str, str]) -> dict[str, str]:
+    """Hashes of journals that earlier processes of this run wrote; computed now where no footer states them."""
+    stated: dict[str, str] = {}
+    path = folder / "footer.json"
+    if path.exists():
+        stated = msgspec.json.decode(path.read_bytes(), type=Footer).sha256
+    for journal in sorted(folder.glob("trials/*/attempt-*.jsonl")):
+        name = str(journal.relative_to(folder))
+        if name not in stated and name not in fresh:
+            stated[name] = hashlib.sha256(journal.read_bytes()).hexdigest()
+    return stated
