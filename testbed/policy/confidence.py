@@ -68,6 +68,7 @@ class Threshold(Struct, frozen=True, kw_only=True):
         exit_frac: share of the calibration samples that left at each exit.
         p_off: share of the calibration samples that went to the backend.
         acc_hat, lcb: accuracy of the mixture and its lower bound; for INFEASIBLE, the best on offer.
+        backend_accuracy: of the backend alone, on the same samples.
         margin: whether the lower bound reaches the target, and not only the estimate.
         n: calibration samples. z: standard errors between ``acc_hat`` and ``lcb``.
     """
@@ -84,6 +85,7 @@ class Threshold(Struct, frozen=True, kw_only=True):
     acc_hat: float
     lcb: float
     margin: bool
+    backend_accuracy: float
     n: int
     z: float
     frontend_sha256: tuple[str, ...] = ()
@@ -216,6 +218,7 @@ def calibrate(
                     acc_hat=float(found.accuracy[k]),
                     lcb=float(found.lcb[k]),
                     margin=bool(found.lcb[k] >= target),
+                    backend_accuracy=float(found.accuracy[0]),
                     n=len(truth),
                     z=z,
                     frontend_sha256=hashes.get(frontend, ()),

@@ -1,0 +1,112 @@
+"""Baseline: the edge answers everything, as well as it can.
+
+Of the models whose profiled accuracy reaches the target, the least powerful board that suffices takes the request
+(``testbed.policy.runners``); where none reaches it, the most accurate ones do and the answer is marked degraded.
+A baseline refuses nothing: it answers below the target and after the deadline too, whatever the request allows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from testbed.model.action import Action, Answer, Decision
+from testbed.model.lab import parse_options
+from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
+from testbed.policy import EDGE, PolicySettings
+from testbed.policy.runners import Groups, Residents, by_power, infer, least_powerful, make_runner
+
+if TYPE_CHECKING:
+    from testbed.model.ids import BoardId, ModelId, TaskId
+    from testbed.model.profile import HwProfile
+    from testbed.model.view import CaseView, View
+    from testbed.ports import Policy
+    from testbed.units import Ns
+
+ATTEMPTS = 2
+
+
+class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The policy's table in a campaign file.
+
+    Attributes:
+        max_ahead: items that may be on their way to a less powerful board before this one.
+    """
+
+    max_ahead: int = 1
+
+
+class EdgeOnly:
+    """One model at the edge per request, chosen by its profiled accuracy."""
+
+    def __init__(self, settings: PolicySettings) -> None:
+        """Check the options.
+
+        Raises:
+            ConfigError: an option that does not exist.
+        """
+        self._options = parse_options(settings.options, Options, file="policy edge-only", key="options")
+        self._profiles: list[tuple[BoardId, HwProfile]] = [
+            (board, profile)
+            for board in settings.sites.get(EDGE, ())
+            for model in settings.models.get(board, ())
+            if (profile := settings.profiles.find(board, model)) is not None
+        ]
+        self._accuracy: dict[tuple[BoardId, ModelId], float] = {
+            (board, p.model): p.accuracy[-1].value for board, p in self._profiles
+        }
+        self._courses: dict[tuple[TaskId, float | None], Groups] = {}
+        self._residents = Residents()
+
+    def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
+        """Everything stays resident."""
+        return Placement(hosted=tuple(Hosted(board=b, model=p.model) for b, p in self._profiles))
+
+    def decide(self, now: Ns, view: View) -> Decision:
+        """Order what came, answer what was told, and try a failed attempt once more elsewhere."""
+        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted)]
+        given: dict[BoardId, int] = {}
+        for case in view.waiting.values():
+            last = case.steps[-1] if case.steps else None
+            request = case.request
+            if last is not None and last.ok:
+                short = self._accuracy[last.board, last.model] < (request.min_accuracy or 0.0)
+                actions.append(Answer(request=request.id, steps=(last.id,), label=last.label, degraded=short))
+            elif len(case.steps) < ATTEMPTS:
+                self._order(now, view, case, actions, given)
+        return Decision(actions=tuple(actions))
+
+    def _order(
+        self, now: Ns, view: View, case: CaseView, actions: list[Action], given: dict[BoardId, int]
+    ) -> None:
+        request = case.request
+        choice = least_powerful(
+            view,
+            now,
+            request,
+            self._course(request.task, request.min_accuracy),
+            view.payload_bytes(request.id),
+            max_ahead=self._options.max_ahead,
+            without=frozenset(step.board for step in case.steps),
+            given=given,
+        )
+        pick = choice.promised or choice.otherwise
+        if pick is not None:
+            actions.append(infer(view, request.id, pick))
+            given[pick.runner.board] = given.get(pick.runner.board, 0) + 1
+
+    def _course(self, task: TaskId, target: float | None) -> Groups:
+        found = self._courses.get((task, target))
+        if found is None:
+            known = [(b, p, p.accuracy[-1].value) for b, p in self._profiles if p.task == task]
+            best = max((accuracy for _, _, accuracy in known), default=0.0)
+            least = min(target or 0.0, best)
+            found = by_power(make_runner(p, b, accuracy=a) for b, p, a in known if a >= least)
+            self._courses[task, target] = found
+        return found
+
+
+def edge_only(settings: PolicySettings) -> Policy:
+    """Entry point ``edge-only``."""
+    return EdgeOnly(settings)

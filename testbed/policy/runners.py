@@ -1,0 +1,261 @@
+"""Where a request could run, when it would be through, and which board to take.
+
+The rule that all our own policies share: **the least powerful board that suffices**. Boards are tried by the
+power they draw at work (unknown power last, then the slower first), and the first one is taken that would
+answer by the deadline even if the answer has to be escalated. A board that is not the most powerful one is
+passed over while more than ``max_ahead`` items are on their way to it already: a slow line must not collect a
+queue that others could have served. If nobody can promise the deadline, whoever should be first gets it; if
+nobody can make it even with luck, nobody does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from testbed.model.action import ExitRule, Infer, Item, Load, Prediction
+from testbed.model.ids import BoardId, ModelId
+from testbed.model.origin import Origin, weakest
+from testbed.model.view import Health
+from testbed.units import Ns, S
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from testbed.model.ids import RequestId
+    from testbed.model.placement import Hosted
+    from testbed.model.profile import HwProfile
+    from testbed.model.request import Request
+    from testbed.model.view import BoardView, View
+
+SLOW = 0.95
+"""Quantile of the service time that a promise rests on."""
+
+
+class Runner(Struct, frozen=True, kw_only=True):
+    """A model on a board, with what is known of it for one request of a kind.
+
+    Attributes:
+        service: expected service time over the exits taken; slow: at the last exit and ``SLOW``.
+        p_off: share of its answers that will be escalated.
+        accuracy: expected of the answer in the end, escalation included.
+        watts: at work, ``inf`` where nobody knows.
+    """
+
+    board: BoardId
+    model: ModelId
+    rule: ExitRule
+    service: Ns
+    slow: Ns
+    watts: float
+    origin: Origin
+    p_off: float = 0.0
+    accuracy: float | None = None
+
+
+class Pick(Struct, frozen=True):
+    """A runner, the lane for it, and when it should be through."""
+
+    runner: Runner
+    lane: int
+    finish: Ns
+
+
+Groups = tuple[tuple[Runner, ...], ...]
+"""Runners by board, the least powerful board first."""
+
+
+def make_runner(
+    profile: HwProfile,
+    board: BoardId,
+    *,
+    exits: tuple[float, ...] = (),
+    exit_frac: tuple[float, ...] = (),
+    p_off: float = 0.0,
+    accuracy: float | None = None,
+) -> Runner:
+    """Precompute what a decision needs.
+
+    Args:
+        exit_frac: share of items that leave at each exit; empty if all run to the last.
+    """
+    shares = exit_frac or (0.0,) * (profile.exits - 1) + (1.0,)
+    last = profile.exits - 1
+    return Runner(
+        board=board,
+        model=profile.model,
+        rule=ExitRule(min_confidence=exits),
+        service=round(sum(share * profile.service_at(1, e) for e, share in enumerate(shares) if share)),
+        slow=profile.service_at(1, last, SLOW),
+        watts=profile.active_w.value if profile.active_w is not None else float("inf"),
+        origin=weakest(row.origin for row in profile.service),
+        p_off=p_off,
+        accuracy=accuracy,
+    )
+
+
+def unknown_runner(board: BoardId, model: ModelId, accuracy: float | None = None) -> Runner:
+    """A runner without a profile: its service time counts as nothing until somebody measures it."""
+    return Runner(
+        board=board,
+        model=model,
+        rule=ExitRule(),
+        service=0,
+        slow=0,
+        watts=float("inf"),
+        origin=Origin.ASSUMED,
+        accuracy=accuracy,
+    )
+
+
+def by_power(runners: Iterable[Runner]) -> Groups:
+    """Group by board, the least powerful first."""
+    found = sorted(runners, key=lambda r: (r.board, r.service, r.model))
+    groups = [tuple(group) for _, group in groupby(found, key=lambda r: r.board)]
+    return tuple(sorted(groups, key=lambda g: (max(r.watts for r in g), -g[0].service, g[0].board)))
+
+
+def finish_on(board: BoardView, runner: Runner, payload_bytes: int, now: Ns, ahead: int = 0) -> Pick | None:
+    """When a runner would be through, or ``None`` if it cannot run now (link down, model not resident).
+
+    The line is taken to carry all that has not settled yet before this payload, which is pessimistic by what
+    it has carried already; the lane is free when the view says so.
+
+    Args:
+        ahead: items given to this board in this very decision, which the view does not show yet.
+    """
+    copies = board.resident.get(runner.model, 0)
+    if not copies or board.health is Health.DOWN:
+        return None
+    half = board.rtt // 2
+    upload = int(payload_bytes * S / board.up_bytes_per_s)
+    arrives = now + (board.queued + ahead + 1) * upload + half
+    busy = board.busy_until
+    lane = min(range(min(copies, len(busy))), key=busy.__getitem__) if copies > 1 else 0
+    free = busy[lane] + ahead * runner.service
+    return Pick(runner, lane, (arrives if arrives > free else free) + runner.service + half)
+
+
+def soonest(
+    view: View,
+    now: Ns,
+    runners: Iterable[Runner],
+    payload_bytes: int,
+    *,
+    without: Collection[BoardId] = (),
+    given: Mapping[BoardId, int] | None = None,
+) -> Pick | None:
+    """The runner that would be through first."""
+    best: Pick | None = None
+    for runner in runners:
+        if runner.board in without:
+            continue
+        ahead = given.get(runner.board, 0) if given else 0
+        found = finish_on(view.boards[runner.board], runner, payload_bytes, now, ahead)
+        if found is not None and (best is None or found.finish < best.finish):
+            best = found
+    return best
+
+
+class Choice(Struct, frozen=True):
+    """What `least_powerful` found: a pick that can promise the deadline, or who should be first without one."""
+
+    promised: Pick | None
+    otherwise: Pick | None
+
+
+def least_powerful(
+    view: View,
+    now: Ns,
+    request: Request,
+    groups: Groups,
+    payload_bytes: int,
+    *,
+    escalation: Ns = 0,
+    max_ahead: int = 1,
+    max_offload: float = 1.0,
+    without: Collection[BoardId] = (),
+    given: Mapping[BoardId, int] | None = None,
+) -> Choice:
+    """Choose by the rule in the head of this module.
+
+    Args:
+        escalation: how long asking the data centre would take now [ns].
+        max_offload: pass a board over if it escalates more than this, unless it is the most powerful one.
+    """
+    deadline = request.deadline
+    otherwise: Pick | None = None
+    hope = 0.0
+    last = len(groups) - 1
+    for index, group in enumerate(groups):
+        name = group[0].board
+        if name in without:
+            continue
+        board = view.boards[name]
+        ahead = given.get(name, 0) if given else 0
+        weak = index != last
+        if weak and board.queued + ahead > max_ahead:
+            continue
+        best: Pick | None = None
+        cost = 0.0
+        for runner in group:
+            if weak and runner.p_off > max_offload:
+                continue
+            found = finish_on(board, runner, payload_bytes, now, ahead)
+            if found is None:
+                continue
+            mean = found.finish + runner.p_off * escalation
+            if best is None or mean < cost:
+                best, cost = found, mean
+        if best is None:
+            continue
+        chosen = best.runner
+        worst = best.finish + chosen.slow - chosen.service + (escalation if chosen.p_off > 0.0 else 0)
+        if deadline is None or worst <= deadline:
+            return Choice(best, otherwise)
+        if otherwise is None or cost < hope:
+            otherwise, hope = best, cost
+    return Choice(None, otherwise)
+
+
+def infer(view: View, request: RequestId, pick: Pick) -> Infer:
+    """The order for one request on its own."""
+    runner = pick.runner
+    return Infer(
+        id=view.new_id(),
+        board=runner.board,
+        model=runner.model,
+        batch=(Item(request=request, exit=runner.rule),),
+        instance=pick.lane,
+        expected=Prediction(
+            finish=pick.finish,
+            accuracy=runner.accuracy,
+            energy_j=None if runner.watts == float("inf") else runner.watts * runner.service / S,
+            origin=runner.origin,
+        ),
+    )
+
+
+class Residents:
+    """Orders each load of a placement once; a model that was lost later is loaded again."""
+
+    def __init__(self) -> None:
+        """Nothing asked for yet."""
+        self._asked: set[tuple[BoardId, ModelId]] = set()
+
+    def missing(self, view: View, hosted: Iterable[Hosted]) -> list[Load]:
+        """Loads for what should be resident and is neither that nor on its way."""
+        loads = []
+        for host in hosted:
+            board, key = view.boards[host.board], (host.board, host.model)
+            if host.model in board.resident or board.health is Health.DOWN:
+                self._asked.discard(key)
+            elif key not in self._asked and host.model not in board.loading:
+                self._asked.add(key)
+                loads.append(
+                    Load(id=view.new_id(), board=host.board, model=host.model, instances=host.instances)
+                )
+        return loads
