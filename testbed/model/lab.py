@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -122,4 +124,23 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         text, _, path = str(error).partition(" - at `$")
         inner = path.rstrip("`").lstrip(".")
         dotted = ".".join(part for part in (key, inner) if part)
+        unknown = _UNKNOWN_FIELD.fullmatch(text)
+        if unknown is not None:
+            cure = did_you_mean(unknown["name"], _fields_at(kind, inner))
+            raise ConfigError("unknown key", file=file, key=f"{dotted}.{unknown['name']}", cure=cure) from error
         raise ConfigError(text, file=file, key=dotted, cure="Correct the value") from error
+
+
+_UNKNOWN_FIELD = re.compile("Object contains unknown field `(?P<name>.*)`")
+
+
+def _fields_at(kind: Any, path: str) -> set[str]:  # noqa: ANN401 - a type expression
+    """Keys that a table may have at a path such as ``needs[0]`` below ``kind``; of all members of a union."""
+    found = [kind]
+    for step in re.findall(r"[^.\[\]]+", path):
+        if step.isdigit() or step == "...":
+            inner = [arg for one in found for arg in typing.get_args(one)]
+        else:
+            inner = [typing.get_type_hints(one).get(step) for one in found if hasattr(one, "__struct_fields__")]
+        found = [arg for one in inner for arg in (one, *typing.get_args(one)) if arg is not None]
+    return {name for one in found if hasattr(one, "__struct_fields__") for name in one.__struct_fields__}

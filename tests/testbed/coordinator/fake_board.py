@@ -43,7 +43,9 @@ class FakeBoard:
             link_origin="emulated",
         )
 
-    def send(self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()) -> None:
+    def send(
+        self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()
+    ) -> None:
         if isinstance(order, Load):
             now = time.monotonic_ns()
             if self.refuses:

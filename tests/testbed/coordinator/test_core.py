@@ -54,7 +54,10 @@ def infer(view: View, request: int, board: str = "a") -> Infer:
 
 def execution(label: int = 3, items: int = 1) -> Execution:
     return Execution(
-        received=1, started=2, finished=3, items=tuple(ItemResult(label=label, confidence=0.9) for _ in range(items))
+        received=1,
+        started=2,
+        finished=3,
+        items=tuple(ItemResult(label=label, confidence=0.9) for _ in range(items)),
     )
 
 
@@ -101,7 +104,12 @@ def test_a_failed_attempt_without_retry_is_failed_with_its_reason() -> None:
     core = make(once)
     [order] = dispatched(core.handle(arrived(5)))
     [record] = closed(core.handle(ev.Failed(t=8, action=order.id, error="cut")))  # type: ignore[union-attr]
-    assert (record.outcome, record.reason, record.label, record.correct) == (Outcome.FAILED, "cut", None, None)
+    assert (record.outcome, record.reason, record.label, record.correct) == (
+        Outcome.FAILED,
+        "cut",
+        None,
+        None,
+    )
     assert record.steps[0].error == "cut"
 
 
@@ -143,7 +151,11 @@ def test_a_request_left_waiting_after_a_late_low_answer_expires() -> None:
 
 
 def test_a_rejected_request_says_why_and_what_was_on_offer() -> None:
-    core = make(lambda _n, v: Decision(actions=tuple(Reject(request=r, reason="no", best_accuracy=0.8) for r in v.touched)))
+    core = make(
+        lambda _n, v: Decision(
+            actions=tuple(Reject(request=r, reason="no", best_accuracy=0.8) for r in v.touched)
+        )
+    )
     [record] = closed(core.handle(arrived(5)))
     assert (record.outcome, record.reason, record.best_accuracy) == (Outcome.REJECTED, "no", 0.8)
 
@@ -220,7 +232,9 @@ def test_an_order_for_an_unknown_board_names_the_one_that_was_meant() -> None:
 
 
 def test_answering_twice_breaks_the_contract() -> None:
-    core = make(lambda _n, v: Decision(actions=tuple(Answer(request=r, steps=(), label=0) for r in v.touched) * 2))
+    core = make(
+        lambda _n, v: Decision(actions=tuple(Answer(request=r, steps=(), label=0) for r in v.touched) * 2)
+    )
     with pytest.raises(PolicyError, match="not open"):
         core.handle(arrived(5))
 
@@ -306,7 +320,11 @@ def fates(seed: int) -> tuple[list[ev.CoreEvent], list[Effect], list[RequestReco
                 play(ev.Failed(t=now, action=action, error="e"))
             elif kind < 0.9:
                 flying.pop(action)
-                play(ev.Cancelled(t=now, action=action, stage=rng.choice(["before_sent", "before_start", "during"])))
+                play(
+                    ev.Cancelled(
+                        t=now, action=action, stage=rng.choice(["before_sent", "before_start", "during"])
+                    )
+                )
             else:
                 board = flying[action].board
                 for gone in [a for a, order in flying.items() if order.board == board]:
@@ -333,5 +351,7 @@ def test_replaying_the_event_log_gives_the_same_effects(seed: int) -> None:
     events, effects, _ = fates(seed)
     log = msgspec.json.encode(events)
     core = make(retry)
-    again = [effect for event in msgspec.json.decode(log, type=list[ev.CoreEvent]) for effect in core.handle(event)]
+    again = [
+        effect for event in msgspec.json.decode(log, type=list[ev.CoreEvent]) for effect in core.handle(event)
+    ]
     assert again == effects

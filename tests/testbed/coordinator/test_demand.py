@@ -10,7 +10,9 @@ from testbed.units import MS, S
 
 
 def request(t: int, group: str | None = None, slack: int | None = None) -> Request:
-    return Request(id=t, task="t", sample=0, arrival=t, group=group, deadline=None if slack is None else t + slack)
+    return Request(
+        id=t, task="t", sample=0, arrival=t, group=group, deadline=None if slack is None else t + slack
+    )
 
 
 def test_nothing_seen_is_no_demand() -> None:

@@ -44,7 +44,8 @@ class FirstWins:
             good = [s for s in case.steps if s.ok]
             if not case.steps:
                 actions += [
-                    Infer(id=view.new_id(), board=b, model="m", batch=(Item(request=request),)) for b in self._boards
+                    Infer(id=view.new_id(), board=b, model="m", batch=(Item(request=request),))
+                    for b in self._boards
                 ]
             elif good:
                 actions.append(Answer(request=request, steps=(good[0].id,), label=good[0].label))
@@ -64,7 +65,14 @@ class Keep:
 
 def spec(name: str, **options: Any) -> BoardSpec:
     return BoardSpec(
-        id=name, kind="fake", site="edge", options=options, file=Path("lab.toml"), models={}, profiles={}, state=Path()
+        id=name,
+        kind="fake",
+        site="edge",
+        options=options,
+        file=Path("lab.toml"),
+        models={},
+        profiles={},
+        state=Path(),
     )
 
 
@@ -93,7 +101,8 @@ class Rig:
         for board in self.boards.values():
             await board.open(self.shell.on_event)
         requests = [
-            Request(id=i, task="t", sample=i, arrival=(i + 1) * gap, deadline=(i + 1) * gap + S) for i in range(count)
+            Request(id=i, task="t", sample=i, arrival=(i + 1) * gap, deadline=(i + 1) * gap + S)
+            for i in range(count)
         ]
         known = [ev.BoardUp(t=0, board=name, boot=1, resident=(("m", 1),)) for name in self.boards]
         await self.shell.run(requests, known, limit)
@@ -125,7 +134,10 @@ async def test_replaying_the_event_log_of_a_live_run_gives_the_same_decisions() 
     live = [e.decision for e in entries if isinstance(e, Decided) and e.decision.actions]
     assert len(live) >= 40
     assert again == live
-    assert sum(core.counters[f"cancelled_{s}"] for s in ("before_sent", "before_start", "during", "too_late")) > 0
+    assert (
+        sum(core.counters[f"cancelled_{s}"] for s in ("before_sent", "before_start", "during", "too_late"))
+        > 0
+    )
     assert len(records) == 40
 
 
