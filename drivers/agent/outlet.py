@@ -46,9 +46,13 @@ class Outlet:
             RemoteWireError: see ``Session.receive``.
         """
         with self._lock:
-            if data:
-                return self._session.receive(data)
-            return self._session.resync() if self._session.waiting_bytes else []
+            try:
+                if data:
+                    return self._session.receive(data)
+                return self._session.resync() if self._session.waiting_bytes else []
+            finally:
+                if self._session.wants_to_send:  # the session refuses other versions by itself
+                    self._wake.release()
 
     @property
     def writable(self) -> bool:

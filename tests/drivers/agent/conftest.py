@@ -1,3 +1,4 @@
+import hashlib
 import os
 import random
 import select
@@ -8,8 +9,15 @@ import time
 import pytest
 
 from drivers.agent.bundle import build_agent
-from testbed.wire import PROTOCOL_VERSION, Role, Session, State
+from testbed.wire import PROTOCOL_VERSION, Role, Session, State, Tensor
 from testbed.wire import messages as m
+
+PICTURE = Tensor("uint8", (1, 3, 224, 224), bytes(range(256)) * 588)
+
+
+def infer(action, tensor=None, model="echo", items=1, **changes):
+    tensor = tensor or Tensor("uint8", (items, 4), bytes(4 * items))
+    return m.Infer(action, model, 0, ((),) * items, (-1,) * items, tensor, 0)._replace(**changes)
 
 
 class Host:
@@ -75,8 +83,6 @@ class Host:
         return loaded
 
     def put(self, data, piece=65536):
-        import hashlib
-
         sha256 = hashlib.sha256(data).hexdigest()
         for offset in range(0, len(data), piece):
             self.send(m.PutBlob(sha256, len(data), offset, data[offset : offset + piece]))

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import pytest
+
+from testbed.wire import Tensor
+from testbed.wire import messages as m
+
+np = pytest.importorskip("numpy")
+ort = pytest.importorskip("onnxruntime")
+
+from drivers.agent.runtimes.onnxruntime import OnnxRuntime  # noqa: E402 - after the skips
+
+ZOO = Path(__file__).parents[4] / "testbed/zoo/fashion-mnist"
+SINGLE = ZOO / "cnn-small.onnx"
+PARTS = [ZOO / f"resnet8-ee.part{k}.onnx" for k in range(3)]
+RNG = np.random.default_rng(1)
+IMAGES = RNG.integers(0, 256, (6, 1, 28, 28), np.uint8)
+
+
+def tensor(array):
+    return Tensor(str(array.dtype), array.shape, array.tobytes())
+
+
+def array(tensor):
+    return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)
+
+
+def run(runtime, thresholds, images=IMAGES, cancelled=frozenset):
+    n = len(thresholds)
+    return runtime.run("m", 0, (tensor(images),), thresholds, (-1,) * n, cancelled, 0)
+
+
+@pytest.fixture(scope="module")
+def chain():
+    runtime = OnnxRuntime()
+    runtime.load("m", [str(p) for p in PARTS], {"threads": 1}, 1)
+    return runtime
+
+
+def reference(images):
+    features = {"image": images}
+    exits = []
+    for k, path in enumerate(PARTS):
+        session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        names = [o.name for o in session.get_outputs()]
+        values = session.run(names, {i.name: features[i.name] for i in session.get_inputs()})
+        features = dict(zip(names, values, strict=True))
+        exits.append(features[f"exit{k}"] if f"exit{k}" in features else features["probabilities"])
+    return exits
+
+
+def test_a_single_graph_gives_probabilities():
+    runtime = OnnxRuntime()
+    info = runtime.load("m", [str(SINGLE)], {"threads": 1}, 2)
+    assert "CPUExecutionProvider" in info.text
+    outcome = run(runtime, ((0.0,),) * 6)
+    session = ort.InferenceSession(str(SINGLE), providers=["CPUExecutionProvider"])
+    want = session.run(["probabilities"], {"image": IMAGES})[0]
+    np.testing.assert_allclose(array(outcome.outputs[0]), want, rtol=1e-5, atol=1e-6)
+    assert outcome.exits == [0] * 6
+    runtime.unload("m")
+
+
+def test_without_thresholds_everything_runs_to_the_last_exit(chain):
+    outcome = run(chain, ((),) * 6)
+    assert outcome.exits == [2] * 6
+    np.testing.assert_allclose(array(outcome.outputs[0]), reference(IMAGES)[2], rtol=1e-4, atol=1e-5)
+
+
+def test_confident_items_leave_and_the_rest_go_on(chain):
+    exits = reference(IMAGES)
+    best = exits[0].max(axis=1)
+    middle = float(np.sort(best)[2:4].mean())
+    outcome = run(chain, ((middle, 2.0),) * 6)
+    assert outcome.exits == [0 if b >= middle else 2 for b in best]
+    want = np.where((best >= middle)[:, None], exits[0], exits[2])
+    np.testing.assert_allclose(array(outcome.outputs[0]), want, rtol=1e-4, atol=1e-5)
+    assert len(outcome.report["exit_ns"]) == 3
+    assert run(chain, ((0.0,),) * 6).report["exit_ns"][1:] == []
+
+
+def test_thresholds_are_of_each_item(chain):
+    assert run(chain, ((0.0,), (2.0, 0.0), (), (2.0,), (0.0,), (2.0, 2.0))).exits == [0, 1, 2, 2, 0, 2]
+
+
+def test_cancelled_items_leave_between_exits(chain):
+    asked = iter([frozenset(), frozenset({1, 4})])
+    outcome = run(chain, ((),) * 6, cancelled=lambda: next(asked, frozenset({1, 4})))
+    assert outcome.exits == [2, m.CANCELLED_EXIT, 2, 2, m.CANCELLED_EXIT, 2]
+    assert not array(outcome.outputs[0])[[1, 4]].any()
+    nothing = run(chain, ((),) * 6, cancelled=lambda: frozenset(range(6)))
+    assert nothing.exits == [m.CANCELLED_EXIT] * 6
+    assert nothing.outputs == ()
+
+
+def test_what_does_not_fit_is_refused(chain):
+    with pytest.raises(ValueError, match="batch"):
+        run(chain, ((),) * 3)
+    with pytest.raises(ValueError, match="CUDA"):
+        OnnxRuntime().load("m", [str(SINGLE)], {"provider": "CUDAExecutionProvider"}, 1)
+    with pytest.raises(ValueError, match="file"):
+        OnnxRuntime().load("m", [], {}, 1)
+
+
+def test_facts_name_the_provider():
+    facts = OnnxRuntime().facts()
+    assert facts["available"]
+    assert facts["chosen"] in facts["providers"]
+
+
+def test_through_a_real_agent(start):
+    host = start()
+    host.greet()
+    parts = [host.put(path.read_bytes()) for path in PARTS]
+    loaded = host.load("ee", "onnxruntime", parts, threads=1)
+    assert loaded.load_ns > 0
+    host.send(m.Infer(1, "ee", 0, ((0.0,), ()), (0, 1), tensor(IMAGES[:2]), 0))
+    done = host.expect(m.Done)
+    assert done.exits == (0, 2)
+    assert done.outputs[0].shape == (2, 10)

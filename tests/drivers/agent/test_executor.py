@@ -1,0 +1,83 @@
+import time
+
+from testbed.wire import messages as m
+from tests.drivers.agent.conftest import PICTURE, infer
+
+
+def test_infer_gives_stamps_in_order_and_the_output(start):
+    host = start()
+    host.greet()
+    host.load()
+    before = time.monotonic_ns()
+    host.send(infer(1, PICTURE))
+    accepted, done = host.expect(m.Accepted), host.expect(m.Done)
+    assert before < accepted.received == done.received <= done.started <= done.finished < time.monotonic_ns()
+    assert done.outputs == (PICTURE,)
+    assert done.exits == (0,)
+
+
+def test_a_repeated_order_is_executed_once(start):
+    host = start()
+    host.greet()
+    host.load(sleep_ns=100_000_000)
+    host.send(infer(1), infer(1))
+    first = host.expect(m.Done)
+    host.send(infer(1))
+    assert host.expect(m.Done) == first
+    host.nothing(m.Done)
+    host.send(infer(1, items=2))
+    assert host.expect(m.Failed).code == "action-reused"
+
+
+def test_cancel_before_start(start):
+    host = start()
+    host.greet()
+    host.load(sleep_ns=200_000_000)
+    host.send(infer(1), infer(2), m.Cancel(2, ()))
+    assert host.expect(m.Cancelled) == m.Cancelled(2, m.BEFORE_START, ())
+    assert host.expect(m.Done).action == 1
+    host.nothing(m.Done)
+
+
+def test_cancel_of_some_items_before_start(start):
+    host = start()
+    host.greet()
+    host.load(sleep_ns=100_000_000)
+    host.send(infer(1), infer(2, items=3), m.Cancel(2, (1,)))
+    assert host.expect(m.Cancelled) == m.Cancelled(2, m.BEFORE_START, (1,))
+    assert host.expect(m.Done, where=lambda d: d.action == 2).exits == (0, m.CANCELLED_EXIT, 0)
+
+
+def test_cancel_during_stops_between_exits(start):
+    host = start("--started")
+    host.greet()
+    host.load(sleep_ns=100_000_000, exits=50)
+    host.send(infer(1))
+    host.expect(m.Started)
+    host.send(m.Cancel(1, ()))
+    assert host.expect(m.Cancelled, timeout=2) == m.Cancelled(1, m.DURING, ())
+    host.nothing(m.Done)
+
+
+def test_cancel_too_late(start):
+    host = start()
+    host.greet()
+    host.load()
+    host.send(infer(1))
+    host.expect(m.Done)
+    host.send(m.Cancel(1, ()))
+    assert host.expect(m.Cancelled).stage == m.TOO_LATE
+
+
+def test_a_failing_runtime_reports_and_the_agent_goes_on(start):
+    host = start()
+    host.greet()
+    host.load("broken", fail="no luck")
+    host.load("good")
+    host.send(infer(1, model="broken"), infer(2, model="good"), infer(3, model="none"))
+    failed = host.expect(m.Failed, where=lambda f: f.number == 1)
+    assert failed.code == "runtime"
+    assert "no luck" in failed.text
+    assert "Traceback" in failed.traceback
+    assert host.expect(m.Failed, where=lambda f: f.number == 3).code == "no-model"
+    assert host.expect(m.Done).action == 2

@@ -1,0 +1,73 @@
+import pytest
+
+from drivers.agent.jetson import BoardSettings, SettingError, identity
+
+NVPMODEL = """#!/bin/sh
+here=$(dirname "$0")
+case "$1" in
+-q) echo "NV Power Mode: MODE"; cat "$here/mode" ;;
+-m) if [ "$2" -gt 3 ]; then echo "no such mode $2" >&2; exit 255; fi; echo "$2" > "$here/mode" ;;
+esac
+"""
+
+
+@pytest.fixture
+def board(tmp_path, monkeypatch):
+    tools, gpu = tmp_path / "bin", tmp_path / "sys/class/devfreq/17000000.gpu"
+    tools.mkdir()
+    gpu.mkdir(parents=True)
+    (tools / "nvpmodel").write_text(NVPMODEL)
+    (tools / "nvpmodel").chmod(0o755)
+    (tools / "mode").write_text("2\n")
+    for name, value in (("cur_freq", 612000000), ("min_freq", 306000000), ("max_freq", 918000000)):
+        (gpu / name).write_text(f"{value}\n")
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+    return tmp_path
+
+
+def test_identity_is_read_where_there_is_one(tmp_path):
+    assert identity(tmp_path) == {}
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "proc/device-tree").mkdir(parents=True)
+    (tmp_path / "etc/nv_tegra_release").write_text(
+        "# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n"
+    )
+    (tmp_path / "proc/device-tree/model").write_bytes(b"NVIDIA Jetson Orin NX\0")
+    assert identity(tmp_path) == {"model": "NVIDIA Jetson Orin NX", "l4t": "36.4.3"}
+
+
+def test_settings_are_listed_read_set_and_restored(board):
+    settings = BoardSettings(board)
+    assert settings.names() == ["power-mode", "clock:17000000.gpu"]
+    assert settings.read("power-mode") == "2"
+    assert settings.write("power-mode", "0") == "0"
+    clock = "clock:17000000.gpu"
+    assert settings.write(clock, "918000000:918000000") == "918000000:918000000:612000000"
+    assert settings.write(clock, "306000000:306000000").startswith("306000000:306000000:")
+    assert settings.write(clock, "restore").startswith("306000000:918000000:")
+    assert settings.restore() == []
+    assert settings.read("power-mode") == "2"
+    assert settings.restore() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("power-mode", "MAXN; reboot", "number"),
+        ("power-mode", "9", "no such mode 9"),
+        ("clock:17000000.gpu", "fast", "MIN:MAX"),
+        ("clock:17000000.gpu", "5:4", "MIN:MAX"),
+        ("clock:../../etc", "1:2", "no setting"),
+        ("fan", "1", "no setting"),
+    ],
+)
+def test_what_is_wrong_is_said(board, name, value, why):
+    with pytest.raises(SettingError, match=why):
+        BoardSettings(board).write(name, value)
+
+
+def test_a_board_without_the_tool_has_no_power_mode(tmp_path):
+    settings = BoardSettings(tmp_path, nvpmodel="nvpmodel-is-not-here")
+    assert settings.names() == []
+    with pytest.raises(SettingError, match="nvpmodel"):
+        settings.read("power-mode")

@@ -1,0 +1,111 @@
+import os
+import time
+
+from testbed.wire import messages as m
+from testbed.wire.frames import encode_frame
+from tests.drivers.agent.conftest import PICTURE, infer
+
+
+def test_other_versions_other_agents_and_older_tokens_are_refused(start):
+    host = start()
+    host.hello(version=2)
+    assert host.expect(m.Refused).code == "version"
+    host.hello(agent_sha256="ab" * 32)
+    assert host.expect(m.Refused).code == "agent"
+    host.greet(fence=10)
+    host.hello(fence=9)
+    assert host.expect(m.Refused).code == "fence"
+
+
+def test_the_token_survives_the_agent(start):
+    start().greet(fence=10)
+    second = start()
+    second.hello(fence=9)
+    assert second.expect(m.Refused).code == "fence"
+    second.greet(fence=10)
+
+
+def test_probes_are_answered_while_it_executes(start):
+    host = start()
+    host.greet()
+    host.load(sleep_ns=500_000_000)
+    host.send(infer(1))
+    t0 = time.monotonic_ns()
+    host.send(m.Probe(5, t0))
+    reply = host.expect(m.ProbeReply)
+    assert (reply.seq, reply.t0) == (5, t0)
+    assert t0 < reply.t1 <= reply.t2 < time.monotonic_ns() < t0 + 400_000_000
+    host.expect(m.Done)
+
+
+def test_it_receives_while_it_executes_and_refuses_beyond_its_credit(start):
+    host = start("--max-inflight", "2")
+    host.greet()
+    host.load(sleep_ns=200_000_000)
+    host.send(infer(1), infer(2), infer(3))
+    failed = host.expect(m.Failed)
+    assert (failed.number, failed.code) == (3, "busy")
+    assert [host.expect(m.Done).action for _ in range(2)] == [1, 2]
+    host.send(infer(3))
+    host.expect(m.Done)
+
+
+def test_a_cancel_that_overtakes_its_order_is_remembered(start):
+    host = start()
+    host.greet()
+    host.load()
+    host.session.send(infer(1, PICTURE))
+    host.send(m.Cancel(1, ()))
+    assert host.expect(m.Cancelled) == m.Cancelled(1, m.BEFORE_START, ())
+    host.nothing(m.Done)
+
+
+def test_garbage_on_the_line_costs_nothing_after_it(start):
+    host = start()
+    host.greet()
+    host.load()
+    host.raw(os.urandom(5000) + b"\xa5\x5a" * 7)
+    host.send(infer(1))
+    host.expect(m.Done)
+    host.raw(encode_frame(bytes(9000))[:100])  # a frame that never ends
+    host.send(m.Probe(1, 1))
+    host.expect(m.ProbeReply, timeout=5)
+
+
+def test_a_host_that_breaks_the_rules_is_hung_up_on(start):
+    host = start()
+    host.greet()
+    host.session._outbox.put(m.Cancel, b"\x7fnonsense")
+    host.send()
+    assert host.process.wait(5) == 3
+
+
+def test_it_ends_with_the_line_and_on_goodbye(start):
+    host = start()
+    host.greet()
+    host.load(sleep_ns=30_000_000_000)
+    host.send(infer(1))
+    begin = time.monotonic()
+    host.process.stdin.close()
+    assert host.process.wait(5) == 0
+    other = start()
+    other.greet()
+    other.send(m.Bye())
+    assert other.expect(m.Goodbye)
+    assert other.process.wait(5) == 0
+    assert time.monotonic() - begin < 8
+
+
+def test_a_new_holder_finds_the_board_empty_and_the_same_one_finds_its_work(start):
+    host = start()
+    host.greet(fence=5)
+    host.load()
+    host.send(infer(1))
+    done = host.expect(m.Done)
+    assert host.greet(fence=5).facts["models"] == ["echo"]
+    host.send(infer(1))
+    assert host.expect(m.Done) == done
+    assert host.greet(fence=6).facts["models"] == []
+    host.load()
+    host.send(infer(1))
+    assert host.expect(m.Done).received > done.finished

@@ -1,0 +1,44 @@
+import hashlib
+
+import pytest
+
+from drivers.agent.state import BlobError, BlobStore, Fence
+from testbed.wire.messages import PutBlob
+
+DATA = b"a model" * 100
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+def test_tokens_only_rise_and_are_kept(tmp_path):
+    fence = Fence(tmp_path)
+    assert [fence.admit(token) for token in (5, 5, 4, 7, 6)] == [True, True, False, True, False]
+    assert Fence(tmp_path).highest == 7
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fence"]
+
+
+def test_a_torn_token_file_is_no_crash(tmp_path):
+    (tmp_path / "fence").write_text("12x")
+    assert Fence(tmp_path).highest == 0
+
+
+@pytest.mark.parametrize("name", ["../escape", "AB" * 32, "ab" * 31, "", SHA256 + "\n"])
+def test_names_that_are_no_hash_are_refused(tmp_path, name):
+    store = BlobStore(tmp_path)
+    assert "SHA-256" in store.put(PutBlob(name, 3, 0, b"abc")).text
+    with pytest.raises(BlobError):
+        store.path(name)
+
+
+def test_pieces_out_of_order_change_nothing(tmp_path):
+    store = BlobStore(tmp_path)
+    assert store.put(PutBlob(SHA256, len(DATA), 100, DATA[100:])).have == 0
+    assert store.put(PutBlob(SHA256, len(DATA), 0, DATA[:100])).have == 100
+    assert store.put(PutBlob(SHA256, len(DATA), 0, DATA[:100])).have == 100
+    assert "end" in store.put(PutBlob(SHA256, 101, 100, DATA[100:])).text
+    assert store.put(PutBlob(SHA256, len(DATA), 100, DATA[100:])).complete
+    assert store.put(PutBlob(SHA256, len(DATA), 0, DATA)).complete
+    assert store.path(SHA256).read_bytes() == DATA
+
+
+def test_more_than_the_disk_holds_is_refused(tmp_path):
+    assert "disk" in BlobStore(tmp_path).put(PutBlob(SHA256, 1 << 60, 0, DATA)).text
