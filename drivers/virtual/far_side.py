@@ -8,11 +8,14 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drivers
 from drivers.virtual.machine.config import MachineConfig, write_config
 from testbed.errors import BoardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 START_S = 20.0
 ORDER_S = 30.0
@@ -26,17 +29,21 @@ class FarSide:
         offer: what it announced when it started; empty before.
     """
 
-    def __init__(self, module: str, config: MachineConfig, file: Path) -> None:
+    def __init__(
+        self, module: str, config: MachineConfig, file: Path, *, lay_out: Callable[[], None] = lambda: None
+    ) -> None:
         """Nothing runs yet.
 
         Args:
             module: below ``drivers.virtual.machine``.
             config: what it is told.
             file: where that is written; keys and log come beside it.
+            lay_out: puts files in place before it starts.
         """
         self._module = f"drivers.virtual.machine.{module}"
         self._config = config
         self._file = file
+        self._lay_out = lay_out
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self.offer: dict[str, Any] = {}
@@ -55,6 +62,8 @@ class FarSide:
         if self.running:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._config.home.mkdir(parents=True, exist_ok=True)
+        self._lay_out()
         write_config(self._config, self._file)
         home = str(Path(drivers.__file__).parents[1])
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))

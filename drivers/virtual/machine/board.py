@@ -13,7 +13,7 @@ from drivers.virtual.machine.load import Load
 from drivers.virtual.machine.pacing import PacedRuntime
 from drivers.virtual.machine.power import VirtualIna3221
 from drivers.virtual.machine.replay import read_replay
-from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers
+from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, take_priority
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,7 @@ def run_agent(file: Path, boot_id: str, offset_ns: int, arguments: list[str]) ->
     """Be the agent of a virtual board until it ends; its exit code."""
     die_with_parent()
     sharpen_timers()
+    punctual = take_priority()
     config = read_config(file)
     clock = SkewedClock(offset_ns=offset_ns, drift_ppb=config.clock_drift_ppb)
     load = Load(
@@ -35,7 +36,13 @@ def run_agent(file: Path, boot_id: str, offset_ns: int, arguments: list[str]) ->
             [*arguments, "--sysfs-root", str(config.root)],
             clock=clock,
             runtimes={"onnxruntime": lambda: paced(config, clock, load)},
-            facts={"virtual": True, "boot_id": boot_id, "hostname": config.name, **config.facts},
+            facts={
+                "virtual": True,
+                "boot_id": boot_id,
+                "hostname": config.name,
+                "realtime": punctual,
+                **config.facts,
+            },
         )
 
 

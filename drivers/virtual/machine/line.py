@@ -24,7 +24,7 @@ from drivers.virtual.machine.machine import Machine
 from drivers.virtual.machine.orders import announce, obey
 from drivers.virtual.machine.rate import LineRate
 from drivers.virtual.machine.tamper import Tamper
-from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers
+from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, take_priority
 
 LOG = logging.getLogger(__name__)
 QUANTUM_NS = 1_000_000
@@ -232,6 +232,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO)
     die_with_parent()
     sharpen_timers()
+    take_priority()
     # select() takes microseconds where epoll takes milliseconds, and a byte lasts 87 of them.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         runner.run(serve(Path(arguments[0])))

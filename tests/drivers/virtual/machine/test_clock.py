@@ -20,7 +20,10 @@ def test_offset_and_drift_are_exact_over_an_hour() -> None:
 
 
 @given(
-    st.integers(0, 10**18), st.integers(0, 10**12), st.integers(-(10**18), 10**18), st.integers(-50_000, 50_000)
+    st.integers(0, 10**18),
+    st.integers(0, 10**12),
+    st.integers(-(10**18), 10**18),
+    st.integers(-50_000, 50_000),
 )
 def test_it_never_runs_backwards(start: int, later: int, offset: int, drift: int) -> None:
     skew = {"offset_ns": offset, "drift_ppb": drift}

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.virtual.machine.command import Agent, Reply, interpret, locate
 from drivers.virtual.machine.config import HOME
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -21,7 +24,9 @@ def reply(root: Path, line: str) -> Reply:
     return answer
 
 
-@pytest.mark.parametrize("path", ["~/.cache/a.pyz", ".cache/a.pyz", f"/{HOME}/.cache/a.pyz", "$HOME/.cache/a.pyz"])
+@pytest.mark.parametrize(
+    "path", ["~/.cache/a.pyz", ".cache/a.pyz", f"/{HOME}/.cache/a.pyz", "$HOME/.cache/a.pyz"]
+)
 def test_the_agent_runs_from_the_boards_own_tree(root: Path, path: str) -> None:
     assert interpret(root, f"exec python3 -u '{path}' --stdio --state ~/s") == Agent(
         root / HOME / ".cache/a.pyz", ("--stdio", "--state", str(root / HOME / "s"))
@@ -50,7 +55,8 @@ def test_files_are_made_moved_and_removed(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["bash -c id", "python3", "python3 -c 'print(1)'", "cat f; id", "sha256sum f | sh", "python3 x.py"]
+    "line",
+    ["bash -c id", "python3", "python3 -c 'print(1)'", "cat f; id", "sha256sum f | sh", "python3 x.py"],
 )
 def test_what_it_does_not_know_is_refused_or_taken_literally(root: Path, line: str) -> None:
     assert reply(root, line).code != 0

@@ -4,9 +4,7 @@ import asyncio
 import os
 import selectors
 import time
-from collections.abc import Coroutine
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,14 +12,16 @@ from drivers.virtual.machine.config import MachineConfig
 from drivers.virtual.machine.line import FIFO_BYTES, Direction, SerialLine, Terminal
 from drivers.virtual.machine.tamper import Tamper
 
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
 BAUD = 115_200
 BYTE_S = 10 / BAUD
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(
-        loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())
-    ) as runner:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
         runner.run(main)
 
 
@@ -126,7 +126,7 @@ def test_the_cable_can_be_pulled_and_put_back_under_the_same_name(tmp_path: Path
         host = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         line.unplug()
         assert not port.exists()
-        with pytest.raises(OSError, match="Input/output|\\[Errno 5\\]"):
+        with pytest.raises(OSError, match="Input/output"):
             os.write(host, b"x")
         os.close(host)
         line.plug()

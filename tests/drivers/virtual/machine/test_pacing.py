@@ -3,7 +3,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,9 +18,14 @@ from testbed.model.profile import HwProfile, Quantity, Service
 from testbed.wire import Tensor
 from testbed.wire.messages import CANCELLED_EXIT
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 def service(exit_: int, batch: int, low: float, high: float) -> Service:
-    return Service(exit=exit_, batch=batch, p=(0.0, 1.0), ms=(low, high), origin=Origin.ASSUMED, source="test")
+    return Service(
+        exit=exit_, batch=batch, p=(0.0, 1.0), ms=(low, high), origin=Origin.ASSUMED, source="test"
+    )
 
 
 def quantity(value: float) -> Quantity:
@@ -88,7 +93,9 @@ def test_every_execution_takes_at_least_what_was_drawn_and_typically_little_more
     assert all(1_000_000 <= a <= 2_000_000 for a in asked)
     assert statistics.mean(asked) == pytest.approx(1_500_000, rel=0.1)
     assert min(errors) >= 0
-    assert statistics.median(errors) < 200_000  # a shared host may be busy; on an idle one about a microsecond
+    assert (
+        statistics.median(errors) < 200_000
+    )  # a shared host may be busy; on an idle one about a microsecond
     assert took >= sum(asked) + sum(errors)
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.virtual.machine.config import Rail
 from drivers.virtual.machine.load import Load
 from drivers.virtual.machine.power import CURRENT_STEP_MA, FOLDER, VOLT_STEP_MV, VirtualIna3221
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RAILS = (
     Rail(label="VDD_IN", idle_frac=1.0, work_frac=1.0),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,6 +9,9 @@ from drivers.agent.runtimes import Outcome
 from drivers.virtual.machine.replay import Replay, read_replay
 from testbed.wire import Tensor
 from testbed.wire.messages import CANCELLED_EXIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIRST = np.array([[0.9, 0.1], [0.4, 0.6]], np.float32)
 LAST = np.array([[0.7, 0.3], [0.2, 0.8]], np.float32)
@@ -59,8 +62,10 @@ def test_agreement_allows_rounding_and_nothing_else() -> None:
 
 def test_the_zoos_predictions_can_be_read(tmp_path: Path) -> None:
     file = tmp_path / "p.npz"
-    np.savez(file, test_exit0=FIRST.astype(np.float16), test_exit1=LAST.astype(np.float16), calibration_exit0=FIRST)
+    np.savez(
+        file, test_exit0=FIRST.astype(np.float16), test_exit1=LAST.astype(np.float16), calibration_exit0=FIRST
+    )
     assert read_replay(file).answer([1], [()], set()).exits == (1,)
     assert read_replay(file, "calibration").answer([1], [()], set()).exits == (0,)
-    with pytest.raises(ValueError, match="one array|array per exit"):
+    with pytest.raises(ValueError, match="array per exit"):
         read_replay(file, "validation")

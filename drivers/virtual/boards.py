@@ -1,0 +1,240 @@
+"""Boards that nobody has: real links, the real agent, and behind them a machine that is only emulated.
+
+Kinds ``virtual-jetson`` (SSH) and ``virtual-serial`` (a serial line); a lab file that swaps a real board in changes
+``kind`` and adds the link, nothing else. The far side runs in processes of its own from before the first connection
+until ``close``. Everything such a board tells is of origin ``emulated``.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from drivers.agent.bundle import agent_source_sha256, build_agent
+from drivers.boards.board import AgentBoard
+from drivers.boards.composition import CommonOptions, Composition, Probe, options_of, with_relay
+from drivers.boards.serial import SerialOptions, serial_composition
+from drivers.boards.ssh_board import SshOptions, ssh_composition
+from drivers.links.endpoint import SshConfig
+from drivers.links.serial import BITS_PER_BYTE, SerialConfig
+from drivers.virtual.far_side import FarSide
+from drivers.virtual.faults import Faults
+from drivers.virtual.late import LateLink
+from drivers.virtual.machine.config import MachineConfig, Rail
+from testbed.errors import ConfigError
+from testbed.model.lab import BoardSpec
+from testbed.units import MS, US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+JETSON_RAILS = (
+    Rail(label="VDD_IN", idle_frac=1.0, work_frac=1.0),
+    Rail(label="VDD_CPU_GPU_CV", idle_frac=0.20, work_frac=0.75),
+    Rail(label="VDD_SOC", idle_frac=0.30, work_frac=0.15),
+)
+"""Labels as on Orin NX and Orin Nano, where ``VDD_IN`` is the total; how it divides is assumed."""
+
+JETSON_FILES = {
+    "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 0, BOARD: virtual, EABI: aarch64, DATE: none\n",
+    "proc/device-tree/model": "Virtual Jetson (emulated, no such hardware)\0",
+}
+"""What tells a Jetson, in the format of JetPack 6; the board says of itself that it is virtual."""
+
+
+class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The lab file's ``virtual`` table: how the board is emulated.
+
+    Attributes:
+        answers: ``infer`` really runs the model; ``replay`` looks stored predictions up.
+        audit_frac: share of replayed executions that are really run and compared.
+        clock_offset_ms: of the board's clock; drawn within a quarter of an hour if left out.
+        clock_drift_ppm: of the board's clock; drawn within 50 ppm if left out.
+        seed: beside the run's own seed, which every draw depends on.
+        spin_us: how long before a deadline pacing spins instead of sleeping.
+        boot_ms: how long a reboot takes.
+    """
+
+    answers: Literal["infer", "replay"] = "infer"
+    audit_frac: float = 0.01
+    clock_offset_ms: float | None = None
+    clock_drift_ppm: float | None = None
+    seed: int = 0
+    spin_us: int = 300
+    boot_ms: int = 500
+
+
+class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys of a ``virtual-jetson`` board; ``transport`` as for a real one."""
+
+    virtual: VirtualOptions = VirtualOptions()
+    transport: Literal["auto", "openssh", "paramiko"] = "auto"
+
+
+class VirtualSerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Keys of a ``virtual-serial`` board; ``baud`` as for a real one."""
+
+    virtual: VirtualOptions = VirtualOptions()
+    baud: int = 115_200
+
+
+class VirtualBoard(AgentBoard):
+    """An agent board with faults on order.
+
+    Attributes:
+        faults: what a test may do to it while it is open.
+    """
+
+    def __init__(self, spec: BoardSpec, composition: Composition, far_side: FarSide) -> None:
+        """Put it together; nothing starts."""
+        super().__init__(spec, composition)
+        self.faults = Faults(far_side)
+
+
+def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
+    """A Jetson-class board behind an SSH host of our own.
+
+    Raises:
+        ConfigError: unknown options, or a model without a profile to pace it by.
+    """
+    options = options_of(spec, VirtualJetsonOptions)
+    folder = spec.state / spec.id
+    config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS)
+
+    def reach(offer: Mapping[str, Any]) -> Composition:
+        link = SshConfig(
+            host="127.0.0.1",
+            port=offer["port"],
+            user=offer["user"],
+            identity=offer["identity"],
+            fingerprint=offer["fingerprint"],
+            transport=options.transport,
+        )
+        return ssh_composition(spec, SshOptions(link=link), kind="virtual-jetson", origin="emulated")
+
+    def lay_out() -> None:
+        for path, text in JETSON_FILES.items():
+            file = config.root / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="ascii")
+
+    nowhere = {"port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
+    far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out)
+    return _board(spec, options, far_side, reach, nowhere)
+
+
+def virtual_serial(spec: BoardSpec) -> VirtualBoard:
+    """A microcontroller-class board at the end of a serial line on a pseudo-terminal.
+
+    Raises:
+        ConfigError: unknown options, or a model without a profile to pace it by.
+    """
+    options = options_of(spec, VirtualSerialOptions)
+    folder = spec.state / spec.id
+    port = folder / "by-id" / f"usb-testbed_virtual_{spec.id}-if00"
+    agent = folder / "agent.pyz"
+    config = _machine(spec, options.virtual, folder, baud=options.baud, port=port, agent=agent)
+
+    def reach(offer: Mapping[str, Any]) -> Composition:
+        # A pseudo-terminal takes 64 KiB before it makes a writer wait; a real port's driver takes 4 KiB.
+        link = SerialConfig(
+            port=offer["port"], baud=options.baud, pace_bytes_per_s=options.baud // BITS_PER_BYTE
+        )
+        return serial_composition(spec, SerialOptions(link=link), kind="virtual-serial", origin="emulated")
+
+    def flash() -> None:
+        build_agent(agent)
+
+    far_side = FarSide("line", config, folder / "machine.json", lay_out=flash)
+    return _board(spec, options, far_side, reach, {"port": str(port)})
+
+
+def _machine(
+    spec: BoardSpec,
+    options: VirtualOptions,
+    folder: Path,
+    *,
+    rails: tuple[Rail, ...] = (),
+    baud: int = 115_200,
+    port: Path | None = None,
+    agent: Path | None = None,
+) -> MachineConfig:
+    """What the far side is told."""
+    without = sorted(set(spec.models) - set(spec.profiles))
+    if without:
+        raise ConfigError(
+            f"no profile of {', '.join(without)}, and a virtual board is paced by nothing else",
+            file=spec.file,
+            key=f"boards.{spec.id}.profiles",
+            cure="Name a folder of hwprofiles that has one for each of the board's models",
+        )
+    draws = random.Random(f"virtual/{spec.seed}/{spec.id}/{options.seed}")
+    offset_ms, drift_ppm = draws.uniform(-900_000, 900_000), draws.uniform(-50, 50)
+    if options.clock_offset_ms is not None:
+        offset_ms = options.clock_offset_ms
+    if options.clock_drift_ppm is not None:
+        drift_ppm = options.clock_drift_ppm
+    return MachineConfig(
+        name=spec.id,
+        root=folder / "root",
+        seed=draws.getrandbits(32),
+        profiles={model: spec.profiles[model] for model in spec.models},
+        answers=options.answers,
+        audit_frac=options.audit_frac,
+        predictions={
+            model: files.predictions for model, files in spec.models.items() if files.predictions is not None
+        },
+        clock_offset_ns=round(offset_ms * MS),
+        clock_drift_ppb=round(drift_ppm * 1000),
+        spin_ns=options.spin_us * US,
+        boot_ms=options.boot_ms,
+        rails=rails,
+        baud=baud,
+        port=port,
+        agent=agent,
+        facts={"answers": options.answers},
+    )
+
+
+def _board(
+    spec: BoardSpec,
+    options: CommonOptions,
+    far_side: FarSide,
+    reach: Callable[[Mapping[str, Any]], Composition],
+    nowhere: Mapping[str, Any],
+) -> VirtualBoard:
+    """Compose the real kind of board with a far side that starts before it is reached.
+
+    Args:
+        spec, options: of the lab file.
+        far_side: what stands behind the link.
+        reach: the composition, given what the far side offers.
+        nowhere: an offer to compose with before there is one.
+    """
+
+    async def prepare() -> None:
+        await far_side.start()
+        real = reach(far_side.offer)
+        if real.prepare is not None:
+            await real.prepare()
+
+    async def start() -> str:
+        await far_side.start()
+        return f"runs in a process of its own, port {far_side.offer['port']}"
+
+    parts = msgspec.structs.replace(
+        reach(nowhere),
+        make_link=lambda: LateLink(f"virtual://{spec.id}", lambda: reach(far_side.offer).make_link()),
+        prepare=prepare,
+        close=far_side.stop,
+        probes=(Probe(step="virtual machine", look=start),),
+        common=options,
+        origin="emulated",
+        link_origin="emulated",
+        agent_sha256=agent_source_sha256(),
+    )
+    return VirtualBoard(spec, with_relay(parts, spec), far_side)
