@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -65,7 +65,9 @@ class FaultOrders(Protocol):
     async def cut(self, seconds: float = ...) -> None:
         """Break the link, and refuse it for so long."""
 
-    async def garble(self, count: int = ..., flip: bool = ..., towards: str = ...) -> None:
+    async def garble(
+        self, count: int = ..., *, flip: bool = ..., towards: Literal["host", "board"] = ...
+    ) -> None:
         """Put noise on the link, or flip bits of what passes."""
 
     async def stall(self, seconds: float) -> None:
@@ -90,9 +92,11 @@ class Faults:
         """Break the link, and refuse it for so long."""
         self._loop.call(self._orders.cut(seconds), FAULT_LIMIT)
 
-    def garble(self, count: int = 16, *, flip: bool = False, towards: str = "host") -> None:
+    def garble(
+        self, count: int = 16, *, flip: bool = False, towards: Literal["host", "board"] = "host"
+    ) -> None:
         """Put ``count`` bytes of noise on the link, or flip a bit in so many; ``towards`` host or board."""
-        self._loop.call(self._orders.garble(count, flip, towards), FAULT_LIMIT)
+        self._loop.call(self._orders.garble(count, flip=flip, towards=towards), FAULT_LIMIT)
 
     def stall(self, seconds: float) -> None:
         """Carry nothing for so long; nothing is lost."""
