@@ -143,7 +143,7 @@ def profile(
         return
     from rich.table import Table
 
-    title = f"{model} on {board}: service time [ms], {made.service[0].origin.value}"
+    title = f"{model} on {board}: service time in ms, {made.service[0].origin.value}"
     shown = Table("exit", "batch", "n", "p5", "p50", "p95", "p99", title=title, title_justify="left")
     for row in made.service:
         times = (f"{row.quantile(q) / 1e6:.3f}" for q in (0.05, 0.5, 0.95, 0.99))

@@ -51,9 +51,9 @@ class Terminal:
 
         # Without a terminal tables must not be squeezed into 80 columns: somebody reads them in a log.
         width = None if sys.stdout.isatty() else 160
-        out = Console(file=sys.stdout, width=width, soft_wrap=False, highlight=False)
+        out = Console(file=sys.stdout, width=width, highlight=False)
         for part in parts:
-            out.print(part)
+            out.print(part, soft_wrap=isinstance(part, str))
 
     def note(self, text: str) -> None:
         """Write a line on standard error."""
