@@ -113,7 +113,9 @@ class Deployer:
             return False
         data = local.read_bytes()
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise LinkError(f"{local} does not hash to {sha256}", link=self._config.name, cure="Build it again")
+            raise LinkError(
+                f"{local} does not hash to {sha256}", link=self._config.name, cure="Build it again"
+            )
         temporary = f"{remote}.{secrets.token_hex(4)}.part"
         with self._translated(f"writing {remote}"):
             files = self._files()
@@ -130,7 +132,9 @@ class Deployer:
                     files.remove(temporary)
                 raise
         if self.hash_of(remote) != sha256:
-            raise LinkError(f"{remote} arrived damaged", link=self._config.name, cure="See whether the disk is full")
+            raise LinkError(
+                f"{remote} arrived damaged", link=self._config.name, cure="See whether the disk is full"
+            )
         return True
 
     def _files(self) -> paramiko.SFTPClient:
@@ -158,7 +162,9 @@ class Deployer:
         except (paramiko.SSHException, OSError, EOFError) as error:
             why = str(error) or type(error).__name__
             cure = "See whether the user may do this there, the disk has room, and sshd allows sftp"
-            raise LinkError(f"{doing} on the board failed: {why}", link=self._config.name, cure=cure) from error
+            raise LinkError(
+                f"{doing} on the board failed: {why}", link=self._config.name, cure=cure
+            ) from error
 
 
 def push(config: SshConfig, local: Path, remote: str, sha256: str, *, mode: int = 0o600) -> bool:

@@ -147,7 +147,9 @@ class SerialLink:
         for at in range(0, len(view), step or 1):
             piece = view[at : at + step]
             if pace:
-                wait = self._free_at - time.monotonic_ns()
+                # One piece may lie ahead in the system's buffer, so that a late timer leaves no gap on the line.
+                lead = step * S // pace
+                wait = self._free_at - lead - time.monotonic_ns()
                 if wait > 0:
                     await asyncio.sleep(wait / S)
                 self._free_at = max(self._free_at, time.monotonic_ns()) + len(piece) * S // pace

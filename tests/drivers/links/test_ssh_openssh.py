@@ -10,7 +10,6 @@ from drivers.links.ssh_openssh import OpenSshLink
 from testbed.contracts.link import LinkContract
 from testbed.errors import HostKeyError, LinkError
 
-
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client is installed here")
 
 
@@ -41,7 +40,9 @@ async def test_wrong_fingerprint_is_refused_with_the_one_seen(ssh_server):
 
 @pytest.mark.parametrize("which", ["host_key", "other_key"])
 async def test_any_of_the_servers_keys_may_be_pinned(ssh_server, which):
-    link = OpenSshLink(ssh_server.config(fingerprint=getattr(ssh_server, which).get_fingerprint()), ["echo-bytes"])
+    link = OpenSshLink(
+        ssh_server.config(fingerprint=getattr(ssh_server, which).get_fingerprint()), ["echo-bytes"]
+    )
     await link.open()
     await link.close()
 

@@ -37,7 +37,9 @@ async def test_wrong_fingerprint_is_refused_with_the_one_seen(ssh_server):
 
 @pytest.mark.parametrize("which", ["host_key", "other_key"])
 async def test_any_of_the_servers_keys_may_be_pinned(ssh_server, which):
-    link = ParamikoLink(ssh_server.config(fingerprint=getattr(ssh_server, which).get_fingerprint()), ["echo-bytes"])
+    link = ParamikoLink(
+        ssh_server.config(fingerprint=getattr(ssh_server, which).get_fingerprint()), ["echo-bytes"]
+    )
     await link.open()
     await link.close()
 

@@ -1,0 +1,302 @@
+"""A board with an agent: connects, keeps what should be resident resident, comes back after every loss.
+
+==========  =====================================================================  =================================
+phase       what happens                                                           what the sink gets
+==========  =====================================================================  =================================
+connecting  prepare, open the link, greet; after a failure again with back-off     -
+settling    settings, meters, models that were resident                            -
+up          orders go out, answers come in                                         BoardUp first, then their events
+lost        everything in flight has failed; then connecting again                 Failed …, BoardDown
+==========  =====================================================================  =================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from drivers.boards.checks import examine
+from drivers.boards.conversation import Conversation
+from drivers.boards.greeting import RefusedError
+from drivers.boards.loading import Loader
+from drivers.links.health import Backoff
+from testbed.errors import BoardError, LinkError, TestbedError, WireError
+from testbed.model import event as ev
+from testbed.model.action import Cancel, Infer, Load
+from testbed.model.lab import BoardFacts, BoardSpec, CheckResult
+from testbed.units import MS, S
+from testbed.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from drivers.boards.composition import Composition
+    from testbed.ports import BoardEvent, Link, Payload, Sink
+    from testbed.units import Ns
+
+_log = logging.getLogger(__name__)
+_SETTING_LIMIT: Ns = 30 * S
+_BYE_S = 2.0
+_CLOSE_S = 5.0
+
+
+class AgentBoard:
+    """One device that runs our agent; see `testbed.ports.Board` for what each method promises."""
+
+    def __init__(
+        self, spec: BoardSpec, composition: Composition, *, now: Callable[[], Ns] = time.monotonic_ns
+    ) -> None:
+        """Nothing is contacted before `open`.
+
+        Args:
+            spec: from the lab file.
+            composition: its parts.
+            now: the coordinator's monotonic clock [ns].
+        """
+        self._spec = spec
+        self._parts = composition
+        self._now = now
+        self._sink: Sink | None = None
+        self._loader = Loader(spec, composition)
+        self._loads: deque[Load] = deque()
+        self._load_wanted = asyncio.Event()
+        self._talk: Conversation | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._boot = 0
+        self._next_number = 1
+        self._closing = False
+
+    @property
+    def id(self) -> str:
+        """Name in the lab file."""
+        return self._spec.id
+
+    async def open(self, sink: Sink) -> BoardFacts:
+        """Connect, deploy, greet; see `testbed.ports.Board.open`.
+
+        Raises:
+            LinkError, BoardError: it could not be brought up.
+        """
+        if self._life is not None:
+            raise BoardError("the board is open already", board=self.id)
+        self._sink = sink
+        self._closing = False
+        ready: asyncio.Future[BoardFacts] = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live(ready), name=f"board {self.id}")
+        try:
+            return await asyncio.shield(ready)
+        except BaseException:
+            await self.close()
+            raise
+
+    def send(
+        self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()
+    ) -> None:
+        """Queue an order; see `testbed.ports.Board.send`."""
+        talk = self._talk
+        if isinstance(order, Cancel):
+            if talk is not None:
+                talk.cancel(order)
+        elif talk is None:
+            self._fail_soon(order.id, "the board is down")
+        elif isinstance(order, Load):
+            self._loads.append(order)
+            self._load_wanted.set()
+        elif payload is None:
+            self._fail_soon(order.id, "an action without inputs")
+        else:
+            why = talk.infer(order, payload, samples)
+            if why is not None:
+                self._fail_soon(order.id, why)
+
+    async def probe(self, count: int = 8) -> None:
+        """Exchange clock probes; see `testbed.ports.Board.probe`. A board that is down gives none."""
+        talk = self._talk
+        if talk is not None:
+            seen = await talk.probe(count)
+            if seen is not None:
+                self._emit(seen)
+
+    async def close(self) -> None:
+        """Put settings back, say goodbye, stop what was started; bounded in time."""
+        self._closing = True
+        talk, life = self._talk, self._life
+        self._talk = self._life = None
+        if talk is not None:
+            await self._part(talk)
+        if life is not None:
+            life.cancel()
+            await asyncio.wait((life,), timeout=_CLOSE_S)
+            if life.done() and not life.cancelled() and life.exception() is not None:
+                raise BoardError("the driver failed", board=self.id) from life.exception()
+
+    def checks(self) -> AsyncIterator[CheckResult]:
+        """Examine the board step by step; see `testbed.ports.CheckableBoard.checks`."""
+        return examine(self._spec, self._parts, self._now)
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    async def _live(self, ready: asyncio.Future[BoardFacts]) -> None:
+        link = self._parts.link()
+        backoff = Backoff(random.Random(f"{self._spec.seed}/{self.id}"))
+        try:
+            while not self._closing:
+                try:
+                    if self._parts.prepare is not None:
+                        await self._parts.prepare()
+                    await link.open()
+                    talk = self._converse_over(link)
+                    await talk.greet(self._spec.fence)
+                    await self._keep_up(talk, ready, backoff)
+                except (TestbedError, OSError) as error:
+                    if not ready.done():
+                        ready.set_exception(error)
+                        return
+                    _log.info("%s is not back yet: %s", self.id, error)
+                    if isinstance(error, RefusedError) and error.code == "fence":
+                        return  # a newer run owns the board: no point in asking again
+                finally:
+                    await link.close()
+                await asyncio.sleep(backoff.next_s())
+        finally:
+            await link.close()
+            if self._parts.close is not None:
+                await self._parts.close()
+
+    def _converse_over(self, link: Link) -> Conversation:
+        self._boot += 1
+        return Conversation(
+            link,
+            self.id,
+            self._boot,
+            self._parts,
+            self._emit,
+            self._now,
+            self._next_number,
+        )
+
+    async def _keep_up(self, talk: Conversation, ready: asyncio.Future[BoardFacts], backoff: Backoff) -> None:
+        """One connection from settling in to its loss.
+
+        Raises:
+            BoardError, LinkError: it was lost before it was up.
+        """
+        up = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(talk.run())
+                settling = group.create_task(self._settle(talk))
+                await asyncio.wait((running, settling), return_when=asyncio.FIRST_COMPLETED)
+                if settling.done() and settling.result() is None and not running.done():
+                    up = True
+                    backoff.reset()
+                    self._talk = talk
+                    resident = tuple(self._loader.resident.items())
+                    self._emit(ev.BoardUp(t=self._now(), board=self.id, boot=self._boot, resident=resident))
+                    if not ready.done():
+                        ready.set_result(self._facts(talk))
+                    loading = group.create_task(self._load_on(talk))
+                    await running
+                    loading.cancel()
+                elif settling.done():
+                    talk.end()
+        finally:
+            self._next_number = talk.next_number
+            self._talk = None
+            why = str(talk.reason or "the board was closed")
+            while self._loads:
+                self._emit(ev.Failed(t=self._now(), action=self._loads.popleft().id, error=why))
+            if up and not self._closing:
+                self._emit(ev.BoardDown(t=self._now(), board=self.id, error=why))
+        if not up:
+            raise (settling.result() if settling.done() and not settling.cancelled() else None) or (
+                talk.reason or LinkError(why)
+            )
+
+    async def _settle(self, talk: Conversation) -> TestbedError | None:
+        """Bring a fresh connection to where the last one was; the error if that is not possible."""
+        try:
+            for name, value in self._parts.settings.items():
+                number = talk.take_request()
+                reply = await talk.ask(m.Settings(number, name, value), ("request", number), _SETTING_LIMIT)
+                if not reply.ok:
+                    return BoardError(f"setting {name} to {value}: {reply.text}", board=self.id)
+            if self._parts.common.meter_period_ms and talk.welcome and talk.welcome.facts.get("meters"):
+                talk.say(m.Meter("", True, self._parts.common.meter_period_ms * MS))
+            await self._loader.restore(talk)
+        except (BoardError, LinkError, WireError) as error:
+            return error
+        return None
+
+    async def _load_on(self, talk: Conversation) -> None:
+        """Carry out loads one after another; the order in flight stays in the queue until it is settled."""
+        while True:
+            while self._loads:
+                order = self._loads[0]
+                try:
+                    loaded = await self._loader.load(talk, order.model, order.instances, order.evict)
+                except (BoardError, WireError) as error:
+                    traceback = error.traceback if isinstance(error, BoardError) else ""
+                    event: BoardEvent = ev.Failed(
+                        t=self._now(), action=order.id, error=str(error), traceback=traceback
+                    )
+                except LinkError:
+                    return  # what waits fails with the connection
+                else:
+                    event = ev.Loaded(
+                        t=self._now(),
+                        action=order.id,
+                        board=self.id,
+                        model=order.model,
+                        load=loaded.load_ns,
+                        memory_bytes=loaded.memory_bytes,
+                    )
+                self._loads.popleft()
+                self._emit(event)
+            self._load_wanted.clear()
+            await self._load_wanted.wait()
+
+    async def _part(self, talk: Conversation) -> None:
+        """Put settings back and let the agent end by itself."""
+        try:
+            async with asyncio.timeout(_BYE_S):
+                for name in self._parts.settings:
+                    number = talk.take_request()
+                    await talk.ask(m.Settings(number, name, "restore"), ("request", number), _SETTING_LIMIT)
+                talk.say(m.Bye())
+                await talk.wait_ended()
+        except (TestbedError, TimeoutError) as error:
+            _log.info("%s did not say goodbye: %s", self.id, error)
+        talk.end()
+
+    def _facts(self, talk: Conversation) -> BoardFacts:
+        welcome = talk.welcome
+        assert welcome is not None, "facts before the greeting"
+        facts = dict(welcome.facts)
+        memory = facts.get("memory_bytes")
+        return BoardFacts(
+            id=self.id,
+            kind=self._parts.kind,
+            site=self._spec.site,
+            boot_id=welcome.boot_id,
+            agent_sha256=welcome.agent_sha256,
+            facts=facts,
+            origin=self._parts.origin,
+            link_origin=self._parts.link_origin,
+            memory_bytes=memory if isinstance(memory, int) else None,
+        )
+
+    # --- events -----------------------------------------------------------------------------------------
+
+    def _emit(self, event: BoardEvent) -> None:
+        if self._sink is not None:
+            self._sink(event)
+
+    def _fail_soon(self, action: int, why: str) -> None:
+        """Fail an order, but never while the caller is still in `send`."""
+        event = ev.Failed(t=self._now(), action=action, error=why)
+        asyncio.get_running_loop().call_soon(self._emit, event)

@@ -1,0 +1,149 @@
+"""Looks at a board step by step, as a person would who wonders why it does not work.
+
+The steps of the way (name, host key, login, Python, deployment) come from the composition; then the link is opened
+and the agent is asked. The first failure ends it; the steps behind come as skipped, so that every report is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from drivers.boards.composition import ok
+from drivers.boards.conversation import Conversation
+from drivers.boards.loading import Loader
+from drivers.boards.rails import total_rails
+from testbed.errors import BoardError, TestbedError
+from testbed.model.lab import CheckResult
+from testbed.model.record import ClockProbe
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from drivers.boards.composition import Composition
+    from testbed.model.lab import BoardSpec
+    from testbed.ports import BoardEvent
+    from testbed.units import Ns
+
+_STEPS = ("link", "agent", "runtime", "meter", "power mode", "clock", "models")
+
+
+async def examine(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> AsyncIterator[CheckResult]:
+    """One result per step; opens and closes whatever it needs."""
+    todo = [*(probe.step for probe in parts.probes), *_STEPS]
+    failed = False
+    try:
+        async for result in _steps(spec, parts, now):
+            todo.remove(result.step)
+            failed = failed or result.state == "failed"
+            yield result
+    except TestbedError as error:
+        failed = True
+        step = todo.pop(0)
+        yield CheckResult(step=step, state="failed", finding=error.message, cure=error.cure)
+    if failed:
+        for step in todo:
+            yield CheckResult(step=step, state="skipped", finding="an earlier step failed")
+
+
+async def _steps(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> AsyncIterator[CheckResult]:
+    for probe in parts.probes:
+        yield ok(probe.step, await probe.look())
+    link = parts.link()
+    try:
+        if parts.prepare is not None:
+            await parts.prepare()
+        await link.open()
+        yield ok("link", f"{link.name} opens")
+        probes: list[ClockProbe] = []
+
+        def take(event: BoardEvent) -> None:
+            if isinstance(event, ClockProbe):
+                probes.append(event)
+
+        talk = Conversation(link, spec.id, 1, parts, take, now)
+        welcome = await talk.greet(spec.fence)
+        facts = dict(welcome.facts)
+        machine = f"{facts.get('machine', '?')}, Python {facts.get('python', '?')}"
+        yield ok("agent", f"{welcome.agent_sha256[:12] or 'unpacked'} on {machine}")
+        yield _runtime(parts, facts)
+        yield _meter(facts)
+        yield _power_mode(facts)
+        async for result in _conversing(talk, spec, parts, probes):
+            yield result
+    finally:
+        await link.close()
+        if parts.close is not None:
+            await parts.close()
+
+
+async def _conversing(
+    talk: Conversation, spec: BoardSpec, parts: Composition, probes: list[ClockProbe]
+) -> AsyncIterator[CheckResult]:
+    """Steps that need an exchange; they are made first and told afterwards, so that no task is left behind."""
+    results: list[CheckResult] = []
+    problem: TestbedError | None = None
+
+    async def exchange() -> None:
+        nonlocal problem
+        try:
+            results.append(await _clock(talk, spec, probes))
+            results.append(await _models(talk, spec, parts))
+        except TestbedError as error:
+            problem = error
+        finally:
+            talk.end()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(talk.run())
+        group.create_task(exchange())
+    for result in results:
+        yield result
+    if problem is not None:
+        raise problem
+
+
+async def _clock(talk: Conversation, spec: BoardSpec, probes: list[ClockProbe]) -> CheckResult:
+    seen = await talk.probe(16)
+    if seen is None or not probes:
+        raise BoardError("no clock probe came back", board=spec.id, cure="See whether the line loses bytes")
+    best = min(p.t3 - p.t0 - (p.t2 - p.t1) - p.wire_up - p.wire_down for p in probes)
+    return ok("clock", f"round trip {seen.rtt / 1e6:.2f} ms, clock known to {max(best, 0) / 2e6:.3f} ms")
+
+
+async def _models(talk: Conversation, spec: BoardSpec, parts: Composition) -> CheckResult:
+    loader = Loader(spec, parts)
+    loaded = [f"{name} in {(await loader.load(talk, name, 1)).load_ns / 1e6:.0f} ms" for name in spec.models]
+    return ok("models", ", ".join(loaded) if loaded else "none asked for")
+
+
+def _runtime(parts: Composition, facts: dict[str, Any]) -> CheckResult:
+    found = facts.get("runtimes") or {}
+    told = []
+    for name, about in sorted(found.items()):
+        detail = (
+            ", ".join(f"{k} {v}" for k, v in sorted(about.items())) if isinstance(about, dict) else str(about)
+        )
+        told.append(f"{name} ({detail})" if detail else name)
+    del parts
+    return ok("runtime", "; ".join(told) or "the agent tells none")
+
+
+def _meter(facts: dict[str, Any]) -> CheckResult:
+    found = facts.get("meters") or {}
+    if not found:
+        return CheckResult(step="meter", state="skipped", finding="the board has no meter the agent knows")
+    told = [
+        f"{name}: {', '.join(rails)}; total is {' + '.join(total_rails(rails))}"
+        for name, rails in found.items()
+    ]
+    return ok("meter", "; ".join(told))
+
+
+def _power_mode(facts: dict[str, Any]) -> CheckResult:
+    names = facts.get("settings") or []
+    if not names:
+        return CheckResult(
+            step="power mode", state="skipped", finding="the board has no power mode or clocks to set"
+        )
+    return ok("power mode", f"can be set: {', '.join(names)}")

@@ -1,0 +1,106 @@
+"""Turns what the agent says of an execution into the project's own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.errors import BoardError
+from testbed.model.action import Sample
+from testbed.model.execution import Execution, ItemResult
+from testbed.model.origin import Origin
+from testbed.wire import Tensor
+from testbed.wire import messages as m
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from drivers.boards.ledger import Flight
+    from testbed.model.action import Infer
+
+_NOTHING = ItemResult(label=-1, confidence=0.0)
+
+
+def refusal_of(order: Infer, items: int) -> str | None:
+    """Why this driver cannot carry out an order, or ``None``: nothing is silently left out.
+
+    Args:
+        order: what is asked.
+        items: inputs that came with it.
+    """
+    for asked, what in (
+        (order.layers is not None, "a range of layers"),
+        (order.keep, "keeping outputs on the board"),
+        (order.codec != "raw", f"codec {order.codec}"),
+        (any(item.exit.stop_after is not None for item in order.batch), "stopping after a time"),
+        (
+            any(not isinstance(item.input, Sample) or item.place for item in order.batch),
+            "other inputs than samples",
+        ),
+    ):
+        if asked:
+            return f"this board does not support {what}"
+    if items != len(order.batch):
+        return f"{len(order.batch)} items were ordered with {items} inputs"
+    return None
+
+
+def infer_message(flight: Flight) -> m.Infer:
+    """The message for what still stands of a flight."""
+    order, kept, payload, samples = flight.order, flight.kept, flight.payload, flight.samples
+    if len(kept) != len(order.batch):
+        payload = payload[list(kept)]
+        samples = tuple(samples[p] for p in kept) if samples else ()
+    return m.Infer(
+        action=flight.number,
+        model=order.model,
+        instance=order.instance,
+        thresholds=[order.batch[p].exit.min_confidence for p in kept],
+        samples=samples or (-1,) * len(kept),
+        input=Tensor(str(payload.dtype), payload.shape, payload.tobytes()),
+        expected_service_ns=0,
+    )
+
+
+def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:
+    """The execution, with one result per item ordered.
+
+    Raises:
+        BoardError: the agent's answer does not fit the question.
+    """
+    kept = flight.kept
+    results = _results(done.exits, done.outputs[0] if done.outputs else None, len(kept))
+    if len(kept) != len(flight.order.batch):
+        by_position = dict(zip(kept, results, strict=True))
+        results = [by_position.get(p, _NOTHING) for p in range(len(flight.order.batch))]
+    asked = done.report.get("asked_ns")
+    said = done.report.get("origin")
+    return Execution(
+        received=done.received,
+        started=done.started,
+        finished=done.finished,
+        items=tuple(results),
+        asked_service=asked if isinstance(asked, int) else None,
+        origin=Origin(said) if isinstance(said, str) else origin,
+        notes={k: float(v) for k, v in done.report.items() if isinstance(v, int | float) and k != "asked_ns"},
+    )
+
+
+def _results(exits: Sequence[int], output: Tensor | None, items: int) -> list[ItemResult]:
+    if len(exits) != items:
+        raise BoardError(f"the agent answered {len(exits)} items where {items} were asked")
+    if output is None:
+        return [ItemResult(label=-1, confidence=0.0, exit=exit_) for exit_ in exits]
+    if len(output.shape) < 1 or output.shape[0] != items:
+        raise BoardError(f"the agent answered an output of shape {output.shape} for {items} items")
+    rows = np.frombuffer(output.data, output.dtype).reshape(items, -1)
+    labels = rows.argmax(axis=1).tolist() if rows.shape[1] else [-1] * items
+    results = []
+    for exit_, label, row in zip(exits, labels, rows.tolist(), strict=True):
+        if exit_ == m.CANCELLED_EXIT or label < 0:
+            results.append(_NOTHING)
+        else:
+            scores = tuple(map(float, row))
+            results.append(ItemResult(label=label, confidence=scores[label], exit=exit_, scores=scores))
+    return results

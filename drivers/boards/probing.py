@@ -1,0 +1,121 @@
+"""Clock probes of one connection, and what they tell of the network.
+
+Source: stamps as in NTP (RFC 5905, section 8); on a serial line each byte takes ten bit times, which are modelled and
+handed on to be subtracted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import TYPE_CHECKING
+
+from testbed.model.event import NetworkSeen
+from testbed.model.record import ClockProbe
+from testbed.units import Ns, S
+from testbed.wire import messages as m
+from testbed.wire.frames import OVERHEAD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from drivers.boards.composition import Composition
+    from testbed.ports import BoardEvent
+
+_UP_BYTES = OVERHEAD_BYTES + len(m.encode_message(m.Probe(0, 0)))
+_DOWN_BYTES = OVERHEAD_BYTES + len(m.encode_message(m.ProbeReply(0, 0, 0, 0)))
+_GAP_S = 0.004
+_WAIT_S = 2.0
+_RECENT = 32
+
+
+class Prober:
+    """Makes probes and takes their replies.
+
+    Attributes:
+        up_bytes_per_s: rate towards the board, from an upload or the line; ``inf`` before any.
+    """
+
+    def __init__(
+        self, board: str, boot: int, composition: Composition, emit: Callable[[BoardEvent], None]
+    ) -> None:
+        """Nothing sent yet."""
+        self.up_bytes_per_s = composition.line_bytes_per_s or math.inf
+        self._down = composition.line_bytes_per_s or math.inf
+        self._board = board
+        self._boot = boot
+        self._emit = emit
+        serial = composition.lossy and composition.line_bytes_per_s
+        per_byte = S / composition.line_bytes_per_s if serial and composition.line_bytes_per_s else 0.0
+        self._wire_up, self._wire_down = round(_UP_BYTES * per_byte), round(_DOWN_BYTES * per_byte)
+        self._gap_s = _GAP_S + 2 * (self._wire_up + self._wire_down) / S
+        self._seq = 0
+        self._open: dict[int, Ns] = {}
+        self._rtts: deque[Ns] = deque(maxlen=_RECENT)
+        self._heard = asyncio.Event()
+        self._ended = False
+        self._last_t = 0
+
+    def make(self, now: Ns) -> m.Probe:
+        """A probe stamped now."""
+        self._seq += 1
+        self._open[self._seq] = now
+        if len(self._open) > 4 * _RECENT:  # lost ones
+            del self._open[next(iter(self._open))]
+        return m.Probe(self._seq, now)
+
+    def take(self, reply: m.ProbeReply, t3: Ns) -> None:
+        """A reply came at ``t3``; a repeated one is ignored."""
+        t0 = self._open.pop(reply.seq, None)
+        if t0 is None:
+            return
+        self._last_t = t3
+        self._rtts.append(t3 - t0)
+        self._heard.set()
+        self._emit(
+            ClockProbe(
+                board=self._board,
+                boot=self._boot,
+                t0=t0,
+                t1=reply.t1,
+                t2=reply.t2,
+                t3=t3,
+                wire_up=self._wire_up,
+                wire_down=self._wire_down,
+            )
+        )
+
+    async def run(self, count: int, send: Callable[[], None]) -> NetworkSeen | None:
+        """Send ``count`` probes a few ms apart and wait two seconds at most for the last reply."""
+        first = self._seq
+        for index in range(count):
+            if index:
+                await asyncio.sleep(self._gap_s)
+            if self._ended:
+                return None
+            send()
+        try:
+            async with asyncio.timeout(_WAIT_S):
+                while not self._ended and (self._seq < first + count or any(s > first for s in self._open)):
+                    self._heard.clear()
+                    await self._heard.wait()
+        except TimeoutError:
+            lost = sum(s > first for s in self._open) / max(count, 1)
+        else:
+            lost = 0.0
+        if not self._rtts or self._ended:
+            return None
+        return NetworkSeen(
+            t=self._last_t,
+            board=self._board,
+            rtt=min(self._rtts),
+            up_bytes_per_s=self.up_bytes_per_s,
+            down_bytes_per_s=self._down,
+            loss_frac=lost,
+        )
+
+    def end(self) -> None:
+        """Let waiting probes go."""
+        self._ended = True
+        self._heard.set()
