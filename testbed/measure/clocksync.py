@@ -96,7 +96,8 @@ class Segment(Struct, frozen=True, kw_only=True):
             else np.abs(since)
         )
         total = inside + beyond * self.extrapolation_ppb / 1e9 + nearest * WANDER_PPB / 1e9 + 1.0
-        return np.ceil(total).astype(np.int64)
+        bounds: NDArray[np.int64] = np.ceil(total).astype(np.int64)
+        return bounds
 
 
 class ClockFit(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,289 @@
+"""The tables of a report as plain text cells; terminal and page only draw them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from testbed.report import words
+
+if TYPE_CHECKING:
+    from testbed.report.rows import Analysis, PairRow
+
+_METRICS = {
+    "p99_ms": ("p99 response", "ms", 1.0),
+    "mean_ms": ("mean response", "ms", 1.0),
+    "accuracy": ("accuracy", "points", 100.0),
+}
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """Title, head, body and remarks; the first ``names`` columns are names, the others figures."""
+
+    title: str
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+    names: int = 1
+    remarks: tuple[str, ...] = ()
+
+
+def main_tables(analysis: Analysis) -> tuple[Table, ...]:
+    """What the terminal shows: targets, policies, differences, pace."""
+    made = [targets(analysis), policies(analysis), differences(analysis), pace(analysis)]
+    return tuple(table for table in made if table.body)
+
+
+def all_tables(analysis: Analysis) -> tuple[Table, ...]:
+    """What the page shows: the main tables, then boards, clocks, trials and damage."""
+    made = [boards(analysis), clocks(analysis), trials(analysis), damage(analysis)]
+    return (*main_tables(analysis), *(table for table in made if table.body))
+
+
+def targets(analysis: Analysis) -> Table:
+    """One row per policy and accuracy asked for."""
+    body = [
+        (
+            row.policy,
+            words.percent(t.target),
+            str(t.requests),
+            words.share(t.accuracy),
+            t.verdict,
+            words.percent(t.offload_frac),
+            words.number(t.p50_ms),
+            words.number(t.p95_ms),
+            words.percent(t.deadline_miss_frac),
+        )
+        for row in analysis.policies
+        for t in row.targets
+    ]
+    return Table(
+        title="Per policy and accuracy target",
+        head=(
+            "policy",
+            "target",
+            "requests",
+            "achieved",
+            "verdict",
+            "offloaded",
+            "p50 ms",
+            "p95 ms",
+            "missed",
+        ),
+        body=tuple(body),
+        remarks=(
+            "achieved: right among those answered, 95 % interval; offloaded: answer rests on a data-centre step; "
+            "p50, p95: response time from the intended arrival; missed: no answer by the deadline.",
+        ),
+    )
+
+
+def policies(analysis: Analysis) -> Table:
+    """One row per policy."""
+    remarks = [
+        f"{row.policy}: p99 {_why(row.p99_ms.value, row.p99_ms.reason)}"
+        for row in analysis.policies
+        if row.p99_ms.reason
+    ]
+    by_text: dict[str, list[str]] = {}
+    for row in analysis.policies:
+        text = f"energy covers {row.energy.scope} ({row.energy.origin})"
+        if row.energy.net_mj is None:
+            text = f"no energy: {row.energy.reason}"
+        by_text.setdefault(text, []).append(row.policy)
+    remarks += [f"{', '.join(names)}: {text}" for text, names in by_text.items()]
+    if any(row.energy.origin == "emulated" for row in analysis.policies):
+        remarks.append("the uncertainty of emulated energy is that of the instrument only")
+    body = [
+        (
+            row.policy,
+            words.counts(row.outcomes),
+            words.counts(row.answers),
+            words.estimated(row.p99_ms),
+            words.percent(row.deadline_miss_frac),
+            words.energy(row.energy),
+            words.number(row.energy.gross_mj),
+            row.response_origin,
+            words.number(row.lateness_p99_ms),
+        )
+        for row in analysis.policies
+    ]
+    return Table(
+        title="Per policy",
+        head=(
+            "policy",
+            "outcomes",
+            "answered by",
+            "p99 ms",
+            "missed",
+            "net a request",
+            "gross mJ",
+            "origin",
+            "lateness p99 ms",
+        ),
+        body=tuple(body),
+        names=3,
+        remarks=(
+            *remarks,
+            "lateness: seen minus intended arrival, our own; it is inside every response time",
+        ),
+    )
+
+
+def differences(analysis: Analysis) -> Table:
+    """Paired differences between policies."""
+    reasons = dict.fromkeys(row.difference.reason for row in analysis.pairs if row.difference.value is None)
+    return Table(
+        title="Paired differences (same arrivals, same inputs)",
+        head=("first - second", "metric", "difference", "pairs", "p (McNemar)"),
+        body=tuple(_difference(row) for row in analysis.pairs),
+        names=2,
+        remarks=tuple(f"withheld: {reason}" for reason in reasons if reason),
+    )
+
+
+def _difference(row: PairRow) -> tuple[str, ...]:
+    name, unit, scale = _METRICS[row.metric]
+    return (
+        f"{row.first} - {row.second}",
+        name,
+        words.estimated(row.difference, unit, scale=scale, signed=True),
+        str(row.difference.n),
+        words.probability(row.p_value),
+    )
+
+
+def pace(analysis: Analysis) -> Table:
+    """How well virtual boards kept their service times."""
+    body = [
+        (
+            row.policy,
+            row.pace.board,
+            str(row.pace.n),
+            words.number(row.pace.service_p50_ms),
+            words.number(row.pace.p50_ms),
+            words.number(row.pace.p99_ms),
+            words.percent(row.pace.relative_p99_frac),
+            "yes" if row.pace.acceptable else "no",
+        )
+        for row in analysis.paces
+    ]
+    return Table(
+        title="Pace error of virtual boards (actual - asked service time)",
+        head=(
+            "policy",
+            "board",
+            "executions",
+            "service p50 ms",
+            "error p50 ms",
+            "error p99 ms",
+            "p99 / service",
+            "p99 shown",
+        ),
+        body=tuple(body),
+        names=2,
+    )
+
+
+def boards(analysis: Analysis) -> Table:
+    """What each board did."""
+    body = [
+        (
+            row.policy,
+            row.board,
+            row.kind,
+            row.site,
+            row.origin,
+            row.link_origin,
+            str(row.steps),
+            str(row.answers),
+            str(row.failed),
+            words.number(row.queueing_ms),
+            words.number(row.transfer_ms),
+            words.number(row.service_ms),
+            words.number(row.service_p99_ms),
+        )
+        for row in analysis.boards
+    ]
+    return Table(
+        title="Boards: median times of a step",
+        head=(
+            "policy", "board", "kind", "site", "service is", "link is", "steps", "answers", "failed",
+            "queueing ms", "transfer ms", "service ms", "service p99 ms",
+        ),
+        body=tuple(body),
+        names=6,
+        remarks=tuple(dict.fromkeys(f"{row.board}: {row.note}" for row in analysis.boards if row.note)),
+    )  # fmt: skip
+
+
+def clocks(analysis: Analysis) -> Table:
+    """How well each board's clock was known."""
+    body = [
+        (
+            row.trial,
+            row.board,
+            str(row.probes),
+            str(row.boots),
+            str(row.jumps),
+            words.number(row.min_rtt_us),
+            words.number(row.drift_ppm),
+            words.number(row.bound_us),
+            words.number(row.worst_bound_us),
+        )
+        for row in analysis.clocks
+    ]
+    return Table(
+        title="Clocks: how far board stamps can be off",
+        head=(
+            "trial",
+            "board",
+            "probes",
+            "boots",
+            "jumps",
+            "min RTT µs",
+            "drift ppm",
+            "bound p50 µs",
+            "bound max µs",
+        ),
+        body=tuple(body),
+        names=2,
+    )
+
+
+def trials(analysis: Analysis) -> Table:
+    """How each trial ended."""
+    body = [
+        (
+            row.trial,
+            row.policy,
+            row.status,
+            "yes" if row.counts else "no",
+            "; ".join(text for text in (row.reason, row.host_note) if text),
+            str(row.attempt),
+            str(row.block),
+            str(row.records),
+            str(row.unfinished),
+        )
+        for row in analysis.trials
+    ]
+    return Table(
+        title="Trials",
+        head=("trial", "policy", "status", "counts", "remark", "attempt", "block", "records", "unfinished"),
+        body=tuple(body),
+        names=5,
+    )
+
+
+def damage(analysis: Analysis) -> Table:
+    """What could not be read."""
+    return Table(
+        title="Damage found in the run folder",
+        head=("file", "what", "line"),
+        body=tuple((d.file, d.reason, str(d.line) if d.line else "whole") for d in analysis.damage),
+        names=2,
+    )
+
+
+def _why(value: float | None, reason: str) -> str:
+    return f"withheld: {reason}" if value is None else f"without interval: {reason}"

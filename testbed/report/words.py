@@ -1,0 +1,77 @@
+"""How figures are written, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testbed.measure.stats import Estimate
+    from testbed.report.rows import EnergyRow
+
+NONE = "-"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits without an exponent for everyday sizes, a dash for nothing."""
+    if value is None:
+        return NONE
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:.0f}"
+    if abs(value) < 1e-3:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:#.{digits}g}".rstrip(".")
+
+
+def percent(value: float | None) -> str:
+    """A ratio in per cent with one decimal."""
+    return NONE if value is None else f"{value * 100:.1f} %"
+
+
+def share(estimate: Estimate) -> str:
+    """A proportion in per cent with its interval."""
+    if estimate.value is None:
+        return NONE
+    text = f"{estimate.value * 100:.1f}"
+    if estimate.interval is not None:
+        low, high = estimate.interval
+        text += f" [{low * 100:.1f}, {high * 100:.1f}]"
+    return text + " %"
+
+
+def estimated(estimate: Estimate, unit: str = "", *, scale: float = 1.0, signed: bool = False) -> str:
+    """A figure with its interval, or with the note that it is withheld; the reason is told elsewhere."""
+    if estimate.value is None:
+        return "withheld" if estimate.reason else NONE
+    show = _signed if signed else number
+    text = show(estimate.value * scale)
+    if estimate.interval is not None:
+        low, high = estimate.interval
+        text += f" [{show(low * scale)}, {show(high * scale)}]"
+    return f"{text} {unit}".rstrip()
+
+
+def energy(row: EnergyRow) -> str:
+    """Net energy a request with its uncertainty."""
+    if row.net_mj is None:
+        return "none"
+    return f"{number(row.net_mj)} ± {number(row.sigma_mj, 2)} mJ"
+
+
+def probability(value: float | None) -> str:
+    """A p-value."""
+    if value is None:
+        return NONE
+    return "< 0.001" if value < 1e-3 else f"{value:.3f}"
+
+
+def counts(values: dict[str, int]) -> str:
+    """``name n, name n``, largest first."""
+    return (
+        ", ".join(f"{name} {n}" for name, n in sorted(values.items(), key=lambda kv: (-kv[1], kv[0]))) or NONE
+    )
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + number(value)
