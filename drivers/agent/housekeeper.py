@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ORDERS = frozenset((m.AskBlob, m.PutBlob, m.LoadModel, m.UnloadModel, m.Settings, m.Meter))
 _QUEUE_LENGTH = 16
+_TAKEOVER_SECONDS = 5.0  # for what a former holder left running
 
 
 class Housekeeper:
@@ -59,7 +60,7 @@ class Housekeeper:
         """Another holder of the board (in turn): stop meters, unload models, put settings back."""
         self.stop_meters()
         for model in self._residency.models():
-            self._residency.unload(model)
+            self._residency.unload(model, timeout_s=_TAKEOVER_SECONDS)
         for failure in self._settings.restore():
             self._outlet.send(m.Log(30, f"setting not restored: {failure}"))
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from testbed.wire import Message
 
 
+_OVERFULL_BYTES = 32 << 20
+
+
 class Outlet:
     """Thread-safe access to one session on one line.
 
@@ -58,6 +61,11 @@ class Outlet:
     def writable(self) -> bool:
         """Whether samples and logs may still be added."""
         return self._session.writable and not self.broken.is_set()
+
+    @property
+    def overfull(self) -> bool:
+        """Whether the host reads so much less than it asks for that nothing more should be taken from it."""
+        return self._session.pending_bytes > _OVERFULL_BYTES and not self.broken.is_set()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _SWITCH_SECONDS = 0.001
+_TERMINATED = 143
 _log = logging.getLogger("testbed.agent")
 
 
@@ -78,7 +81,7 @@ def main(
     facts: Mapping[str, object] | None = None,
     sha256: str | None = None,
 ) -> int:
-    """Run until the line ends; 0 after an orderly end, 2 for unusable arguments, 3 for a broken line."""
+    """Run until the line ends; 0: orderly end, 2: unusable arguments, 3: broken line, 143: signal."""
     options = _parse(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="agent: %(message)s")
     try:
@@ -106,6 +109,9 @@ def main(
     residency = Residency(factories, blobs, ledger, outlet, now_ns, report_start=options.started)
     fixed: dict[str, object] = {}
 
+    def warm_up() -> None:
+        tell()  # importing a runtime takes seconds on some boards: not while a host waits for its welcome
+
     def tell() -> dict[str, object]:
         if not fixed:
             fixed.update(board_facts(root))
@@ -117,12 +123,14 @@ def main(
             fixed.update(facts or {})
         return {**fixed, "models": residency.models()}
 
+    housekeeper = Housekeeper(blobs, residency, settings, found, outlet, now_ns)
+    housekeeper.put(warm_up)
     service = Service(
         line,
         outlet,
         ledger,
         residency,
-        Housekeeper(blobs, residency, settings, found, outlet, now_ns),
+        housekeeper,
         fence,
         facts=tell,
         boot_id=boot_id(),
@@ -130,7 +138,11 @@ def main(
         now_ns=now_ns,
         max_message_bytes=_MAX_MESSAGE_BYTES,
     )
-    code = service.serve()
+    _heed_signals(interrupts=bool(options.tty))
+    try:
+        code = service.serve()
+    except (SystemExit, KeyboardInterrupt):
+        code = _TERMINATED
     for failure in settings.restore():
         _log.error("setting not restored: %s", failure)
     wrong = {name: count for name, count in outlet.counts.items() if count}
@@ -157,6 +169,16 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--started", action="store_true", help="report when an action starts")
     return parser.parse_args(argv)
+
+
+def _heed_signals(*, interrupts: bool) -> None:
+    """End in order when told to; Ctrl-C in a terminal that we share with the host is the host's business."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(_TERMINATED))
+    if not interrupts:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _find_meters(factories: Mapping[str, Callable[[str], Meter | None]], root: str) -> dict[str, Meter]:

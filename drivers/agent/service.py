@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from drivers.agent.housekeeper import ORDERS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("testbed.agent")
 _FLUSH_SECONDS = 1.0
 _WAIT_SECONDS = 1.0
+_PAUSE_SECONDS = 0.01
 
 
 class Service:
@@ -57,12 +59,15 @@ class Service:
         self._now_ns = now_ns
         self._max_message = max_message_bytes
         self._holder: int | None = None
+        self._greeting: m.Hello | None = None
         self._ended = False
 
     def serve(self) -> int:
         """Until the line ends or the host says goodbye: 0. 3 if the line broke or the host broke the rules."""
         timeout = min(self._line.quiet_s, _WAIT_SECONDS)
         while not self._ended:
+            while self._outlet.overfull:
+                time.sleep(_PAUSE_SECONDS)
             try:
                 data = self._line.read(timeout)
             except OSError as error:
@@ -120,6 +125,7 @@ class Service:
             self._outlet.post(failure)
 
     def _greet(self, hello: m.Hello) -> None:
+        self._greeting = None
         if hello.agent_sha256 and hello.agent_sha256 != self._sha256:
             text = f"this agent is {self._sha256 or 'not a bundle'}, not {hello.agent_sha256}"
             self._outlet.post(m.Refused("agent", text))
@@ -139,10 +145,13 @@ class Service:
         else:
             self._housekeeper.put(self._housekeeper.stop_meters)
         self._holder = hello.fence
+        self._greeting = hello
         self._housekeeper.put(lambda: self._welcome(hello))
 
     def _welcome(self, hello: m.Hello) -> None:
         facts = dict(self._facts())
+        if hello is not self._greeting:
+            return  # the host has greeted again meanwhile; only the newest greeting is answered
         welcome = m.Welcome(
             PROTOCOL_VERSION,
             hello.fence,

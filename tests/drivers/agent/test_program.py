@@ -1,5 +1,6 @@
 import os
 import pty
+import signal
 import sys
 import time
 
@@ -80,3 +81,20 @@ def test_on_a_tty_it_stays_for_the_next_host(agent_pyz, tmp_path):
 )
 def test_unusable_arguments_are_told(argv, tmp_path):
     assert main([*argv, "--state", str(tmp_path)]) == 2
+
+
+def test_a_signal_ends_it_in_order_and_ctrl_c_is_the_host_s_business(start, tmp_path):
+    gpu = tmp_path / "root/sys/class/devfreq/gpu"
+    gpu.mkdir(parents=True)
+    for name, value in (("cur_freq", 5), ("min_freq", 1), ("max_freq", 9)):
+        (gpu / name).write_text(f"{value}\n")
+    host = start("--sysfs-root", str(tmp_path / "root"))
+    host.greet()
+    host.send(m.Settings(1, "clock:gpu", "2:2"))
+    assert host.expect(m.SettingsReply).ok
+    host.process.send_signal(signal.SIGINT)
+    host.send(m.Probe(1, 1))
+    host.expect(m.ProbeReply)
+    host.process.send_signal(signal.SIGTERM)
+    assert host.process.wait(5) == 143
+    assert (gpu / "max_freq").read_text() == "9"

@@ -1,6 +1,8 @@
 import os
+import threading
 import time
 
+from testbed.wire import Tensor
 from testbed.wire import messages as m
 from testbed.wire.frames import encode_frame
 from tests.drivers.agent.conftest import PICTURE, infer
@@ -109,3 +111,27 @@ def test_a_new_holder_finds_the_board_empty_and_the_same_one_finds_its_work(star
     host.load()
     host.send(infer(1))
     assert host.expect(m.Done).received > done.finished
+
+
+def test_large_replies_to_a_slow_reader_all_come(start):
+    host = start()
+    host.greet()
+    host.load()
+    big = Tensor("uint8", (1, 4_000_000), bytes(4_000_000))
+    for action in range(12):
+        host.session.send(infer(action, big))
+    threading.Thread(target=host.send, daemon=True).start()
+    assert [host.expect(m.Done, timeout=30).action for _ in range(12)] == list(range(12))
+
+
+def test_only_the_newest_greeting_is_answered(start):
+    host = start()
+    host.session.send(m.Hello(1, 1, 11, "", 1 << 24, ""))
+    first = host.session.data_to_send()
+    host.session.send(m.Hello(1, 2, 12, "", 1 << 24, ""))
+    host.raw(first + host.session.data_to_send())
+    assert host.expect(m.Welcome).fence == 2
+    host.nothing(m.Welcome)
+    host.load()
+    host.send(infer(1))
+    host.expect(m.Done)
