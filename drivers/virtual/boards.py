@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import Struct
 
-from drivers.agent.bundle import agent_source_sha256, build_agent
+from drivers.agent.bundle import build_agent
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition, Probe, options_of, with_relay
 from drivers.boards.serial import SerialOptions, serial_composition
 from drivers.boards.ssh_board import SshOptions, ssh_composition
-from drivers.links.endpoint import SshConfig
-from drivers.links.serial import BITS_PER_BYTE, SerialConfig
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
@@ -29,7 +27,7 @@ from testbed.model.lab import BoardSpec
 from testbed.units import MS, US
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
 JETSON_RAILS = (
@@ -106,7 +104,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
     config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
-        link = SshConfig(
+        way = SshOptions(
             host="127.0.0.1",
             port=offer["port"],
             user=offer["user"],
@@ -114,7 +112,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
             fingerprint=offer["fingerprint"],
             transport=options.transport,
         )
-        return ssh_composition(spec, SshOptions(link=link), kind="virtual-jetson", origin="emulated")
+        return ssh_composition(spec, way, origin="emulated")
 
     def lay_out() -> None:
         for path, text in JETSON_FILES.items():
@@ -140,11 +138,9 @@ def virtual_serial(spec: BoardSpec) -> VirtualBoard:
     config = _machine(spec, options.virtual, folder, baud=options.baud, port=port, agent=agent)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
-        # A pseudo-terminal takes 64 KiB before it makes a writer wait; a real port's driver takes 4 KiB.
-        link = SerialConfig(
-            port=offer["port"], baud=options.baud, pace_bytes_per_s=options.baud // BITS_PER_BYTE
+        return serial_composition(
+            spec, SerialOptions(port=offer["port"], baud=options.baud), origin="emulated"
         )
-        return serial_composition(spec, SerialOptions(link=link), kind="virtual-serial", origin="emulated")
 
     def flash() -> None:
         build_agent(agent)
@@ -222,19 +218,24 @@ def _board(
         if real.prepare is not None:
             await real.prepare()
 
+    def looked_at(index: int) -> Callable[[], Awaitable[str]]:
+        # The real kind's own step, made when the far side has said where it is.
+        return lambda: reach(far_side.offer).probes[index].look()
+
     async def start() -> str:
         await far_side.start()
-        return f"runs in a process of its own, port {far_side.offer['port']}"
+        return f"runs in a process of its own at {far_side.offer['port']}"
 
+    model = reach(nowhere)
+    probes = [Probe(step=probe.step, look=looked_at(i)) for i, probe in enumerate(model.probes)]
     parts = msgspec.structs.replace(
-        reach(nowhere),
+        model,
         make_link=lambda: LateLink(f"virtual://{spec.id}", lambda: reach(far_side.offer).make_link()),
         prepare=prepare,
         close=far_side.stop,
-        probes=(Probe(step="virtual machine", look=start),),
+        probes=(Probe(step="virtual machine", look=start), *probes),
         common=options,
         origin="emulated",
         link_origin="emulated",
-        agent_sha256=agent_source_sha256(),
     )
     return VirtualBoard(spec, with_relay(parts, spec), far_side)

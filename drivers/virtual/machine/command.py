@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import posixpath
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from drivers.virtual.machine.config import HOME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+_VERSION_ASKED = re.compile(r"import sys; *print\('%d\.%d\.%d' % sys\.version_info\[:3\]\)")
 
 
 class Agent(Struct, frozen=True):
@@ -43,8 +47,9 @@ def locate(root: Path, path: str) -> Path:
 def interpret(root: Path, line: str) -> Agent | Reply:
     """What a command line asks of the board.
 
-    Understands ``python3 PROGRAM.pyz ...``, ``python3 --version``, ``sha256sum``, ``cat``, ``mkdir -p``, ``rm -f``,
-    ``mv -f``, ``echo``, ``true``, and ``uname``, each alone or behind ``exec``; anything else is refused with code 127.
+    Understands ``python3 PROGRAM.pyz ...``, two ways to ask for Python's version, ``sha256sum``, ``cat``, ``head -n``,
+    ``mkdir -p``, ``rm -f``, ``mv -f``, ``echo``, ``true``, and ``uname``, each alone or behind ``exec``; anything else is
+    refused with code 127.
     """
     try:
         words = shlex.split(line)
@@ -58,6 +63,8 @@ def interpret(root: Path, line: str) -> Agent | Reply:
     while rest[:1] == ["-u"] and name.startswith("python3"):
         rest = rest[1:]
     if name.startswith("python3") and rest:
+        if rest[0] == "-c" and _VERSION_ASKED.fullmatch(" ".join(rest[1:])):
+            return Reply(f"{platform.python_version()}\n")
         if rest[0] in ("--version", "-V"):
             return Reply(f"Python {platform.python_version()}\n")
         if rest[0].endswith(".pyz"):
@@ -66,6 +73,8 @@ def interpret(root: Path, line: str) -> Agent | Reply:
     if answer is None:
         return Reply(errors=f"sh: {line!r}: the virtual board knows no such command\n", code=127)
     try:
+        if name == "head" and rest[:1] == ["-n"] and rest[1:2]:
+            return _head(root, rest[1], rest[2:])
         return answer(root, [word for word in rest if not word.startswith("-")])
     except OSError as error:
         return Reply(errors=f"{name}: {error.strerror}: {error.filename}\n", code=1)
@@ -86,6 +95,19 @@ def _hash(root: Path, words: Sequence[str]) -> Reply:
 
 def _cat(root: Path, words: Sequence[str]) -> Reply:
     return Reply("".join(locate(root, word).read_text(encoding="utf-8") for word in words))
+
+
+def _head(root: Path, count: str, words: Sequence[str]) -> Reply:
+    if not count.isdigit():
+        return Reply(errors=f"head: invalid number of lines: {count!r}\n", code=1)
+    lines = [
+        line for word in words for line in _cat(root, [word]).output.splitlines(keepends=True)[: int(count)]
+    ]
+    return Reply("".join(lines))
+
+
+def _first(root: Path, words: Sequence[str]) -> Reply:
+    return _head(root, "10", words)
 
 
 def _mkdir(root: Path, words: Sequence[str]) -> Reply:
@@ -122,6 +144,7 @@ def _uname(root: Path, words: Sequence[str]) -> Reply:
 _SIMPLE = {
     "sha256sum": _hash,
     "cat": _cat,
+    "head": _first,
     "mkdir": _mkdir,
     "rm": _remove,
     "mv": _move,

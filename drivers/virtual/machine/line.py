@@ -15,6 +15,7 @@ import os
 import pty
 import selectors
 import sys
+import termios
 import time
 import tty
 from pathlib import Path
@@ -29,6 +30,8 @@ from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, tak
 LOG = logging.getLogger(__name__)
 QUANTUM_NS = 1_000_000
 FIFO_BYTES = 256
+_IDLE_SPEED = termios.B50
+_BOOT_S = 10.0
 
 
 class Terminal:
@@ -40,6 +43,17 @@ class Terminal:
         tty.setraw(self.far)
         os.set_blocking(self.near, False)
         self.path = Path(os.ttyname(self.far))
+
+    @property
+    def idle(self) -> bool:
+        """Nobody has set its speed since `mark_idle`."""
+        return bool(termios.tcgetattr(self.far)[5] == _IDLE_SPEED)
+
+    def mark_idle(self) -> None:
+        """Set a speed that no user would, so that the next one's own shows."""
+        modes = termios.tcgetattr(self.far)
+        modes[4] = modes[5] = _IDLE_SPEED
+        termios.tcsetattr(self.far, termios.TCSANOW, modes)
 
     def close(self) -> None:
         """Hang up."""
@@ -128,6 +142,7 @@ class SerialLine:
         self._to_board = Tamper(seed=config.seed)
         self._to_host = Tamper(seed=config.seed + 1)
         self._board_end = Terminal()
+        self._board_end.mark_idle()
         self._host_end: Terminal | None = None
         self._directions: list[Direction] = []
         self.plug()
@@ -163,10 +178,21 @@ class SerialLine:
         assert program is not None
         arguments = ("--tty", str(self._board_end.path), "--baud", str(self._config.baud))
         while True:
+            self._board_end.mark_idle()
             process = await self._machine.spawn(program, arguments, piped=False)
             await process.wait()
             LOG.info("the agent ended with code %s", process.returncode)
             await asyncio.sleep(self._config.boot_ms / 1e3)
+
+    async def boot(self) -> None:
+        """Wait until the agent has opened its end; what is sent earlier gets lost, as on a board that boots.
+
+        Raises:
+            TimeoutError: it did not within ten seconds.
+        """
+        async with asyncio.timeout(_BOOT_S):
+            while self._board_end.idle:  # noqa: ASYNC110 - a terminal tells nobody when its modes change
+                await asyncio.sleep(0.005)
 
     async def close(self) -> None:
         """Unplug and switch off."""
@@ -209,10 +235,11 @@ async def serve(file: Path) -> None:
     config = read_config(file)
     config.home.mkdir(parents=True, exist_ok=True)
     line = SerialLine(config, file)
-    announce({"port": str(config.port), "baud": config.baud})
     try:
         async with asyncio.TaskGroup() as tasks:
             board = tasks.create_task(line.supervise())
+            await line.boot()
+            announce({"port": str(config.port), "baud": config.baud})
             await obey(
                 {
                     "cut": line.cut,

@@ -64,5 +64,10 @@ def test_what_it_does_not_know_is_refused_or_taken_literally(root: Path, line: s
 
 def test_versions_and_nonsense(root: Path) -> None:
     assert reply(root, "python3 --version").output.startswith("Python 3.")
+    ask = "python3 -c 'import sys; print('\"'\"'%d.%d.%d'\"'\"' % sys.version_info[:3])'"
+    assert reply(root, ask).output.startswith("3.")
+    (root / HOME / "f").write_text("a\nb\nc\n")
+    assert reply(root, "head -n 2 f").output == "a\nb\n"
+    assert reply(root, "head -n x f").code == 1
     assert reply(root, "echo 'unbalanced").code == 2
     assert reply(root, "") == Reply()
