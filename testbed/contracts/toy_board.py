@@ -1,4 +1,4 @@
-"""A toy board in toy time: a link that carries one payload after another, and lanes that run one batch after another."""
+"""A toy board in toy time: a link that carries payload after payload, and lanes that run batch after batch."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from msgspec import Struct, structs
 
 from testbed.errors import ConfigError
 from testbed.model.action import Action, Answer, Decision, Reject
+from testbed.model.ids import ModelId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import DC, EDGE, PolicySettings
@@ -47,7 +48,7 @@ from testbed.policy.runners import (
 
 if TYPE_CHECKING:
     from testbed.model.execution import Step
-    from testbed.model.ids import BoardId, ModelId, TaskId
+    from testbed.model.ids import BoardId, TaskId
     from testbed.model.request import Request
     from testbed.model.view import CaseView, View
     from testbed.ports import Policy

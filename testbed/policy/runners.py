@@ -10,7 +10,6 @@ nobody can make it even with luck, nobody does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from testbed.model.view import Health
 from testbed.units import Ns, S
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from testbed.model.ids import RequestId
     from testbed.model.placement import Hosted
@@ -33,6 +32,10 @@ if TYPE_CHECKING:
 
 SLOW = 0.95
 """Quantile of the service time that a promise rests on."""
+
+
+RESERVE = 0.1
+"""A promise leaves this part of the remaining time unused: lines and hosts are not as punctual as profiles."""
 
 
 class Runner(Struct, frozen=True, kw_only=True):
@@ -177,6 +180,7 @@ def least_powerful(
     escalation: Ns = 0,
     max_ahead: int = 1,
     max_offload: float = 1.0,
+    reserve_frac: float = RESERVE,
     without: Collection[BoardId] = (),
     given: Mapping[BoardId, int] | None = None,
 ) -> Choice:
@@ -185,8 +189,10 @@ def least_powerful(
     Args:
         escalation: how long asking the data centre would take now [ns].
         max_offload: pass a board over if it escalates more than this, unless it is the most powerful one.
+        reserve_frac: part of the time from now to the deadline that a promise leaves unused.
     """
     deadline = request.deadline
+    promise = 0 if deadline is None else deadline - round(reserve_frac * (deadline - now))
     otherwise: Pick | None = None
     hope = 0.0
     last = len(groups) - 1
@@ -214,7 +220,7 @@ def least_powerful(
             continue
         chosen = best.runner
         worst = best.finish + chosen.slow - chosen.service + (escalation if chosen.p_off > 0.0 else 0)
-        if deadline is None or worst <= deadline:
+        if deadline is None or worst <= promise:
             return Choice(best, otherwise)
         if otherwise is None or cost < hope:
             otherwise, hope = best, cost
