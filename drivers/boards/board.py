@@ -89,9 +89,12 @@ class AgentBoard:
         self._life = asyncio.create_task(self._live(ready), name=f"board {self.id}")
         try:
             return await asyncio.shield(ready)
-        except BaseException:
-            await self.close()
+        except TestbedError:
+            await asyncio.wait((self._life,), timeout=_CLOSE_S)  # it tidies up by itself
             raise
+        finally:
+            if not ready.done() or ready.cancelled() or ready.exception() is not None:
+                await self.close()
 
     def send(
         self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()

@@ -93,9 +93,11 @@ class Loader:
         data = await asyncio.to_thread(_read_checked, path, sha256, self._spec.id)
         stalled = 0
         begun, start = time.perf_counter(), state.have
-        while not state.complete:
+        while True:
             before = state.have
             state = await self._send_pieces(talk, data, state, sha256)
+            if state.complete:
+                break
             stalled = 0 if state.have > before else stalled + 1
             if stalled > _TRIES:
                 text = f"{path.name} does not get to the board: {state.text or 'it takes no more'}"

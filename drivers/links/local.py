@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from drivers.links.health import Sign
 from drivers.links.process import ChildStream
+from testbed.errors import LinkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,8 +71,12 @@ class LocalLink:
         """
         await self._child.stop()
         self._child = self._fresh()
-        await self._child.start(self._argv, env=self._env, nice=self._nice)
-        self._child.valve.note(Sign.OPENED)
+        self._child.valve.note(Sign.OPENED)  # first, since the program may end before we look again
+        try:
+            await self._child.start(self._argv, env=self._env, nice=self._nice)
+        except LinkError:
+            self._child.valve.note(Sign.LOST)
+            raise
 
     async def read(self) -> bytes:
         """What it wrote; ``b""`` once it is gone."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 8192
 _SLICE_BYTES = 256 * 1024
+_OTHER_HALF_S = 0.3
 
 
 class _Child(asyncio.SubprocessProtocol):
@@ -26,7 +27,7 @@ class _Child(asyncio.SubprocessProtocol):
     def __init__(self, owner: ChildStream) -> None:
         self._owner = owner
         self.exited = asyncio.get_running_loop().create_future()
-        self.pipes_lost = 0
+        self._half = False
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
@@ -36,9 +37,9 @@ class _Child(asyncio.SubprocessProtocol):
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 1:
-            self._owner.finish()
+            self._half_ended()
         elif fd == 0:
-            self._owner.valve.note(Sign.LOST, self._owner.death())
+            self._owner.input_lost()
 
     def pause_writing(self) -> None:
         self._owner.valve.shut()
@@ -47,9 +48,17 @@ class _Child(asyncio.SubprocessProtocol):
         self._owner.valve.unshut()
 
     def process_exited(self) -> None:
-        self._owner.finish()
         if not self.exited.done():
             self.exited.set_result(None)
+        self._half_ended()
+
+    def _half_ended(self) -> None:
+        """Output and process end in either order: the second tells the whole story, but need not ever come."""
+        if self._half:
+            self._owner.finish()
+        else:
+            self._half = True
+            asyncio.get_running_loop().call_later(_OTHER_HALF_S, self._owner.finish)
 
 
 class ChildStream:
@@ -112,6 +121,11 @@ class ChildStream:
         self.stderr = (self.stderr + data)[-_TAIL_BYTES:]
         self.news.set()
 
+    def input_lost(self) -> None:
+        """It takes nothing any more; why is known a little later, when its output ends too."""
+        self.valve.unshut()
+        asyncio.get_running_loop().call_later(_OTHER_HALF_S, lambda: self.valve.note(Sign.LOST, self.death()))
+
     def finish(self) -> None:
         """Its output ended."""
         self.valve.note(Sign.LOST, self.death())
@@ -162,16 +176,18 @@ class ChildStream:
         pipe = transport.get_pipe_transport(0)
         if pipe is not None:
             pipe.close()
-        for harsher in (signal.SIGTERM, signal.SIGKILL, None):
-            try:
-                async with asyncio.timeout(self._grace_s):
-                    await asyncio.shield(protocol.exited)
-                break
-            except TimeoutError:
-                if harsher is not None:
-                    with contextlib.suppress(ProcessLookupError):  # it ended in between
-                        transport.send_signal(harsher)
-        transport.close()
+        try:
+            for harsher in (signal.SIGTERM, signal.SIGKILL, None):
+                try:
+                    async with asyncio.timeout(self._grace_s):
+                        await asyncio.shield(protocol.exited)
+                    break
+                except TimeoutError:
+                    if harsher is not None:
+                        with contextlib.suppress(ProcessLookupError):  # it ended in between
+                            transport.send_signal(harsher)
+        finally:
+            transport.close()  # kills what a cancelled stop leaves behind
 
     def _pause(self) -> None:
         self._reader("pause_reading")
