@@ -5,8 +5,9 @@ k takes features of part k-1, by name, and gives ``exit<k>`` and features. The e
 ``exit<k>`` or ``probabilities``, else the first. After an exit, items that are confident enough leave the
 batch.
 
-Options: ``provider`` (force one), ``threads`` (intra-op, default: onnxruntime's own), ``warmup`` (runs at
-load, default 1; inputs of zeros, dynamic axes as 1).
+Options: ``provider`` (force one), ``threads`` (intra-op, default: onnxruntime's own), ``spin`` (let its threads spin
+between runs, default true; false leaves the cores to others), ``warmup`` (runs at load, default 1; inputs of
+zeros, dynamic axes as 1).
 
 Source: provider names and their order of preference, onnxruntime documentation "Execution Providers".
 """
@@ -58,6 +59,8 @@ class OnnxRuntime:
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = int(str(options.get("threads", 0)))
         settings.log_severity_level = 3
+        if not options.get("spin", True):
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         before = _resident_bytes()
         chains = [
             [ort.InferenceSession(p, settings, providers=providers) for p in paths] for _ in range(instances)
