@@ -54,7 +54,7 @@ def first_page(
         run=out.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(),
         experiment=campaign.name,
-        experiment_path=str(campaign.folder.name),
+        experiment_path=_where(campaign.folder),
         policies=campaign.policies,
         planned=tuple(Planned(trial=t.id, policy=t.policy, block=t.block, seed=t.seed) for t in trials),
         campaign=as_data(campaign),
@@ -64,6 +64,10 @@ def first_page(
         profiles={
             f"{board}/{model}": sha256_of(msgspec.json.encode(profile, order="sorted"))
             for (board, model), profile in bench.profiles.rows.items()
+        },
+        known={
+            board: {m: profile for (b, m), profile in bench.profiles.rows.items() if b == board}
+            for board in bench.inventory.boards
         },
         models={name: "+".join(files.sha256) for name, files in data.models.items()},
         agent_sha256=agents[0] if len(agents) == 1 else "+".join(agents),
@@ -75,6 +79,12 @@ def first_page(
         thresholds={"table": msgspec.to_builtins(thresholds)} if thresholds is not None else {},
         labels={"classes": list(data.catalog.classes)},
     )
+
+
+def _where(folder: Path) -> str:
+    """Where a resume finds the experiment again: in the tree that travels with the package, or as a path."""
+    folder = folder.resolve()
+    return str(folder.relative_to(root())) if folder.is_relative_to(root()) else str(folder)
 
 
 def as_data(campaign: Campaign) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.errors import ConfigError, did_you_mean
 from testbed.policy import PolicySettings
@@ -33,9 +33,9 @@ def check_policies(campaign: Campaign) -> None:
             )
 
 
-def build_policy(
+def make_policy(
     name: str,
-    campaign: Campaign,
+    options: dict[str, Any],
     lab: LabFile,
     profiles: ProfileBook,
     thresholds: ThresholdTable | None,
@@ -44,18 +44,20 @@ def build_policy(
     """A fresh policy for one trial.
 
     Raises:
-        ConfigError: the policy refuses its options, or lacks something it needs.
+        ConfigError: nobody registered it, it refuses its options, or it lacks something it needs.
     """
-    [point] = entry_points(group=POLICY_GROUP, name=name)
-    sites: dict[str, list[str]] = {}
+    points = {point.name: point for point in entry_points(group=POLICY_GROUP)}
+    if name not in points:
+        raise ConfigError(f"no policy {name!r}", key="policies", cure=did_you_mean(name, points))
+    sites: dict[str, tuple[str, ...]] = {}
     for board, (table, _) in lab.boards.items():
-        sites.setdefault(table.site, []).append(board)
-    policy: Policy = point.load()(
+        sites[table.site] = (*sites.get(table.site, ()), board)
+    policy: Policy = points[name].load()(
         PolicySettings(
             seed=seed,
-            options=campaign.options.get(name, {}),
+            options=options,
             thresholds=thresholds,
-            sites={site: tuple(boards) for site, boards in sites.items()},
+            sites=sites,
             models={board: table.models for board, (table, _) in lab.boards.items()},
             profiles=profiles,
         )

@@ -7,7 +7,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING
 
-from testbed.campaign.policies import build_policy
+from testbed.campaign.policies import make_policy
 from testbed.coordinator.core import Core
 from testbed.coordinator.live import LiveTrial
 from testbed.measure.environment import host_use, snapshot
@@ -47,14 +47,16 @@ async def play_trial(
         asyncio.CancelledError: interrupted; what was open is recorded ABORTED, and the attempt as aborted.
     """
     requests = draw_requests(campaign.workload, campaign.task, len(bench.data.images), trial.seed)
-    policy = build_policy(trial.policy, campaign, bench.lab, bench.profiles, thresholds, trial.seed)
+    options = campaign.options.get(trial.policy, {})
+    policy = make_policy(trial.policy, options, bench.lab, bench.profiles, thresholds, trial.seed)
+    first_action = trial.number * IDS_PER_TRIAL + 1
     core = Core(
         policy,
         bench.inventory.setups(),
         bench.profiles,
         bench.data.payload_bytes,
         bench.data.truth,
-        first_action=trial.number * IDS_PER_TRIAL + 1,
+        first_action=first_action,
     )
     start = TrialStart(
         trial=trial.id,
@@ -63,6 +65,7 @@ async def play_trial(
         seed=trial.seed,
         arrivals_sha256=fingerprint(requests),
         requests=len(requests),
+        first_action=first_action,
         t0=time.monotonic_ns(),
         wall=datetime.datetime.now(datetime.UTC).isoformat(),
     )

@@ -99,6 +99,21 @@ def build_board(spec: BoardSpec) -> CheckableBoard:
     return board
 
 
+def board_setups(lab: LabFile, facts: Mapping[BoardId, BoardFacts]) -> list[BoardSetup]:
+    """What a fresh core is told of a lab's boards: the lab file, then what the boards said of themselves."""
+    return [
+        BoardSetup(
+            id=name,
+            kind=table.kind,
+            site=table.site,
+            memory_bytes=table.memory_bytes or (facts[name].memory_bytes if name in facts else None),
+            cores=table.cores,
+            price_per_s=table.price_per_s,
+        )
+        for name, (table, _) in lab.boards.items()
+    ]
+
+
 class Inventory:
     """Open boards, what they said of themselves, and where their events go.
 
@@ -223,18 +238,7 @@ class Inventory:
 
     def setups(self) -> list[BoardSetup]:
         """What a fresh core is told of the boards beforehand."""
-        return [
-            BoardSetup(
-                id=name,
-                kind=table.kind,
-                site=table.site,
-                memory_bytes=table.memory_bytes
-                or (self.facts[name].memory_bytes if name in self.facts else None),
-                cores=table.cores,
-                price_per_s=table.price_per_s,
-            )
-            for name, (table, _) in self._lab.boards.items()
-        ]
+        return board_setups(self._lab, self.facts)
 
     async def close(self) -> None:
         """Close all boards at once, whatever state they are in; bounded in time."""

@@ -85,6 +85,15 @@ def read_lab(file: Path) -> LabFile:
         ConfigError: names file, key and cure.
     """
     text, raw = read_toml(file)
+    return parse_lab(text, raw, file)
+
+
+def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
+    """Check a lab file that was read already, from disk or from a run's header.
+
+    Raises:
+        ConfigError: names file, key and cure.
+    """
     top = parse_options(raw, _Top, file=file, key="")
     if top.schema != LAB_SCHEMA:
         raise ConfigError(

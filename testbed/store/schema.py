@@ -22,6 +22,7 @@ from testbed.model.action import Decision
 from testbed.model.environment import HostUse
 from testbed.model.event import CoreEvent
 from testbed.model.lab import BoardFacts
+from testbed.model.profile import HwProfile
 from testbed.model.record import ClockProbe, PowerSamples, RequestRecord, TrialStatus
 from testbed.units import Ns
 
@@ -45,6 +46,7 @@ class TrialStart(Struct, frozen=True, kw_only=True, tag="start"):
         block: trials of one block saw the same arrivals and inputs, so their requests pair up by id.
         arrivals_sha256: hash of everything the workload generated (arrivals, samples, targets, deadlines).
         requests: how many records are to come; what is missing in the end is reported UNFINISHED.
+        first_action: where the trial's action ids start; a replay must start there too.
         t0: zero of the trial on the coordinator's monotonic clock; wall: the same instant, ISO 8601 with zone.
     """
 
@@ -57,6 +59,7 @@ class TrialStart(Struct, frozen=True, kw_only=True, tag="start"):
     t0: Ns
     wall: str
     attempt: int = 0
+    first_action: int = 1
 
 
 class Window(Struct, frozen=True, kw_only=True, tag="window"):
@@ -133,7 +136,8 @@ class Header(Struct, frozen=True, kw_only=True):
         policies: in the experiment's order; the first is the subject, the others its baselines.
         planned: all trials in the order in which they are to run.
         campaign: the experiment file as data. lab_file, lab_text, lab_sha256: the lab file, verbatim.
-        profiles, models: name to SHA-256. agent_sha256: of the agent shipped.
+        profiles, models: name to SHA-256. known: the profiles themselves, by board and model, measured ones included.
+        agent_sha256: of the agent shipped.
         git_commit, git_dirty: of the source tree; ``None`` for an installed package.
         versions: python, numpy, onnxruntime, … to version. host: cpu, cores, os, boot id.
         seeds: by purpose. thresholds: tables that policies worked from, as data, by policy.
@@ -152,6 +156,7 @@ class Header(Struct, frozen=True, kw_only=True):
     lab_sha256: str
     profiles: dict[str, str] = {}
     models: dict[str, str] = {}
+    known: dict[str, dict[str, HwProfile]] = {}
     agent_sha256: str = ""
     git_commit: str | None = None
     git_dirty: bool | None = None
