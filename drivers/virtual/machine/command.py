@@ -47,8 +47,8 @@ def locate(root: Path, path: str) -> Path:
 def interpret(root: Path, line: str) -> Agent | Reply:
     """What a command line asks of the board.
 
-    Understands ``python3 PROGRAM.pyz ...``, two ways to ask for Python's version, ``sha256sum``, ``cat``, ``head -n``,
-    ``mkdir -p``, ``rm -f``, ``mv -f``, ``echo``, ``true``, and ``uname``, each alone or behind ``exec``; anything else is
+    Understands ``python3 PROGRAM.pyz ...``, two questions for the version, ``sha256sum``, ``cat``, ``head -n``,
+    ``mkdir -p``, ``rm -f``, ``mv -f``, ``echo``, ``true`` and ``uname``, alone or behind ``exec``; anything else is
     refused with code 127.
     """
     try:
