@@ -102,6 +102,7 @@ class ToyLab:
             b.id: ToyMachine(b, by_name, self.time, self._requests.__getitem__, self._told) for b in boards
         }
         self._flights: dict[ActionId, Flight] = {}
+        self._keepers: dict[ActionId, set[RequestId]] = {}
         self._arrivals: list[Request] = []
         self._last_id = 0
         self._revisit: Ns | None = None
@@ -316,6 +317,8 @@ class ToyLab:
         if order.latest is not None and order.latest < max(self.time.now, order.earliest or 0):
             raise PolicyError(f"the window of action {order.id} is empty or over")
         flight = self._flights[order.id] = Flight(order, self.time.now)
+        if order.keep:
+            self._keepers[order.id] = {item.request for item in order.batch}
         carried, ready = 0.0, self.time.now
         for item in order.batch:
             case = self._open(item.request)
@@ -381,6 +384,11 @@ class ToyLab:
         self.finished_count += 1
         del self.cases[request]
         self.waiting.pop(request, None)
+        for action in [a for a, held in self._keepers.items() if held.isdisjoint(self.cases)]:
+            del self._keepers[action]
+            for machine in self.machines.values():
+                for key in [key for key in machine.outputs if key[0] == action]:
+                    del machine.outputs[key]
 
 
 def _area_frac(wanted: Sample | Region | Output) -> float:

@@ -174,6 +174,24 @@ def test_output_is_fetched_over_both_links():
     assert second.started - first.answered == round(3.5 * MS)
 
 
+def test_kept_outputs_go_when_their_request_has_ended():
+    def decide(now, view):
+        request = next(iter(view.waiting), None)
+        if request is None:
+            return Decision()
+        if not view.waiting[request].steps:
+            return Decision(actions=(order(view, request, layers=(0, 1), keep=True),))
+        seen.append(len(lab.machines["a"].outputs))
+        step = view.waiting[request].steps[-1]
+        return Decision(actions=(Answer(request=request, steps=(step.id,), label=1),))
+
+    seen = []
+    lab = ToyLab(Script(decide), BOARDS, [NET], stream(3, 100 * MS))
+    lab.run()
+    assert seen == [1, 1, 1]
+    assert lab.machines["a"].outputs == {}
+
+
 def test_region_costs_its_share_of_the_bytes():
     def decide(now, view):
         if view.touched and not view.cases[1].steps:
