@@ -206,15 +206,20 @@ class Relayed:
             while True:
                 await self._link.write(await pipe.get())
         except LinkError as error:
-            self._broken = error
+            self._break(error.message, error.cure)
 
     async def _carry_down(self, pipe: Pipe) -> None:
         try:
             while data := await self._link.read():
                 await pipe.put(data)
+            self._break("the other side is gone")
         except LinkError as error:
-            self._broken = error
+            self._break(error.message, error.cure)
         pipe.end()
+
+    def _break(self, message: str, cure: str = "") -> None:
+        """Let the next write fail."""
+        self._broken = self._broken or LinkError(message, link=self.name, cure=cure)
 
 
 def relay(link: Link, options: RelayOptions, seed: int) -> Link:

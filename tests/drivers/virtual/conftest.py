@@ -68,3 +68,8 @@ def make_spec(tmp_path: Path) -> Callable[..., BoardSpec]:
         )
 
     return make
+
+
+@pytest.fixture
+def zoo() -> Path:
+    return ZOO

@@ -13,10 +13,12 @@ from drivers.virtual.boards import VirtualBoard, virtual_jetson, virtual_serial
 from testbed.contracts.board import BoardContract, Listener
 from testbed.errors import BoardError, ConfigError
 from testbed.model import event as ev
+from testbed.model.action import Infer, Item
 from testbed.model.record import ClockProbe, PowerSamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from testbed.model.lab import BoardSpec
 
@@ -165,16 +167,12 @@ def mean_w(blocks: list[PowerSamples]) -> float:
 
 
 @pytest.mark.parametrize("answers", ["infer", "replay"])
-def test_both_ways_of_answering_give_the_same_labels(make_spec: MakeSpec, answers: str) -> None:
-    from tests.drivers.virtual.conftest import ZOO
-
+def test_both_ways_of_answering_give_the_same_labels(make_spec: MakeSpec, zoo: Path, answers: str) -> None:
     board = virtual_jetson(make_spec("virtual-jetson", virtual={"answers": answers, "audit_frac": 0.5}))
-    images = np.load(ZOO / "test.npz")["images"][:20, None]
-    stored = np.load(ZOO / "predictions/cnn-tiny.npz")["test_probabilities"][:20].argmax(axis=1)
+    images = np.load(zoo / "test.npz")["images"][:20, None]
+    stored = np.load(zoo / "predictions/cnn-tiny.npz")["test_probabilities"][:20].argmax(axis=1)
 
     async def work(heard: Listener) -> None:
-        from testbed.model.action import Infer, Item
-
         for i in range(20):
             order = Infer(id=i, board=board.id, model="quick", batch=(Item(request=i),))
             board.send(order, images[i : i + 1], (i,))

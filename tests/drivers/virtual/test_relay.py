@@ -2,17 +2,47 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import selectors
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from drivers.links.local import LocalLink
 from drivers.virtual.relay import RelayOptions, relay
+from testbed.contracts.link import LinkContract
 from testbed.errors import LinkError
 from testbed.model.view import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
+
+    from testbed.ports import Link
+
+
+ECHO = [sys.executable, "-c", "import os\nwhile d := os.read(0, 65536):\n while d: d = d[os.write(1, d):]"]
+
+
+class TestRelayKeepsTheContract(LinkContract):
+    """Over a real child process and real time, with a short way."""
+
+    @pytest.fixture
+    def inner(self) -> LocalLink:
+        return LocalLink(ECHO, grace_s=0.5)
+
+    @pytest.fixture
+    def link(self, inner: LocalLink) -> Link:
+        return relay(inner, RelayOptions(delay_ms=3, jitter_ms=1, rate_mbit=400), 1)
+
+    @pytest.fixture
+    def link_to_nowhere(self) -> Link:
+        return relay(LocalLink(["/nonexistent/program"]), RelayOptions(), 1)
+
+    @pytest.fixture
+    def cut(self, inner: LocalLink) -> Callable[[], None]:
+        return lambda: os.kill(inner.pid, signal.SIGKILL)
 
 
 class LeapingSelector(selectors.SelectSelector):
