@@ -12,15 +12,11 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from drivers.boards.actions import Actions
 from drivers.boards.greeting import greet
-from drivers.boards.ledger import Flight, Ledger
-from drivers.boards.outcome import execution_of, infer_message, refusal_of
 from drivers.boards.probing import Prober
 from drivers.boards.rails import total_rails
 from testbed.errors import BoardError, LinkError, LocalWireError, RemoteWireError, WireError
-from testbed.model import event as ev
-from testbed.model.execution import WINDOW_MISSED
-from testbed.model.origin import Origin
 from testbed.model.record import PowerSamples
 from testbed.units import MS, Ns, S
 from testbed.wire import Role, Session
@@ -30,15 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.boards.composition import Composition
+    from drivers.boards.ledger import Flight
+    from testbed.model import event as ev
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Link, Payload
 
 _log = logging.getLogger(__name__)
-_STAGES = {m.BEFORE_START: "before_start", m.DURING: "during", m.TOO_LATE: "too_late"}
 _WRITE_BYTES = 64 * 1024
 _QUIET: Ns = 300 * MS
-_AGAIN: Ns = 300 * MS
-_REPLY_BYTES = 64
 
 
 class Conversation:
@@ -72,13 +67,10 @@ class Conversation:
         self._emit = emit
         self._now = now
         self._lossy = composition.lossy
-        self._rate = composition.line_bytes_per_s or 12.5e6
         self._session = Session(Role.HOST, chunk_bytes=composition.chunk_bytes)
         self._budget = composition.chunk_bytes if self._lossy else _WRITE_BYTES
-        self._ledger = Ledger(1, first_number)
-        self._origin = Origin(composition.origin)
+        self._actions = Actions(boot, composition, emit, now, first_number)
         self._leaving: Flight | None = None
-        self._repeats: deque[Flight] = deque()
         self._pieces: deque[m.PutBlob] = deque()
         self._piece_turn = False
         self._wake = asyncio.Event()
@@ -88,13 +80,12 @@ class Conversation:
         self.blobs: dict[str, m.BlobState] = {}
         self._answers: dict[tuple[str, Any], asyncio.Future[Any]] = {}
         self._requests = 0
-        self._cancels: dict[int, Ns] = {}
         self._prober = Prober(board, boot, composition, emit)
         self._handlers: dict[type, Callable[[Any], None]] = {
-            m.Done: self._done,
-            m.Accepted: self._accepted,
+            m.Done: self._actions.done,
+            m.Accepted: self._actions.accepted,
             m.Failed: self._failed,
-            m.Cancelled: self._cancelled,
+            m.Cancelled: self._actions.cancelled,
             m.PowerSamples: self._power,
             m.Log: self._logged,
             m.BlobState: self._blob,
@@ -107,12 +98,12 @@ class Conversation:
     @property
     def next_number(self) -> int:
         """Where the numbers of the next connection begin."""
-        return self._ledger.next_number
+        return self._actions.ledger.next_number
 
     @property
     def in_flight(self) -> int:
         """Actions that have not settled."""
-        return len(self._ledger)
+        return len(self._actions.ledger)
 
     async def greet(self, fence: int) -> m.Welcome:
         """Say hello and hear who is there.
@@ -124,7 +115,7 @@ class Conversation:
         limit = self._now() + self._common.connect_timeout_ms * MS
         welcome = await greet(self._session, self._link, self._board, self._parts, fence, limit, self._now)
         own = self._common.max_inflight
-        self._ledger.credits = min(own, welcome.max_inflight) if own else max(1, welcome.max_inflight)
+        self._actions.ledger.credits = min(own, welcome.max_inflight) if own else max(1, welcome.max_inflight)
         self._heard = self._asked = self._now()
         self.welcome = welcome
         return welcome
@@ -140,8 +131,7 @@ class Conversation:
                     task.cancel()
         finally:
             why = str(self.reason or "the board was closed")
-            for flight in self._ledger.drain():
-                self._emit(ev.Failed(t=self._now(), action=flight.order.id, error=why))
+            self._actions.drain(why)
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_exception(self.reason or LinkError(why, link=self._link.name))
@@ -162,9 +152,8 @@ class Conversation:
 
     def infer(self, order: Infer, payload: Payload, samples: tuple[int, ...]) -> str | None:
         """Queue an order; gives the reason if it cannot be carried out."""
-        why = refusal_of(order, len(payload))
+        why = self._actions.add(order, payload, samples)
         if why is None:
-            self._ledger.add(Flight(order, payload, samples))
             self._wake.set()
             if order.earliest is not None and (wait := order.earliest - self._now()) > 0:
                 asyncio.get_running_loop().call_later(wait / S, self._wake.set)
@@ -172,22 +161,11 @@ class Conversation:
 
     def cancel(self, order: Cancel) -> None:
         """Take back what still can be; a settled action is left alone."""
-        flight = self._ledger.find(order.action)
-        positions = flight.positions_of(order.requests) if flight is not None else ()
-        if flight is None or not positions:
-            return
-        whole = positions == flight.kept
-        if self._ledger.drop(flight, positions):
-            gone = None if whole else flight.requests_at(positions)
-            event = ev.Cancelled(t=self._now(), action=order.action, stage="before_sent", requests=gone)
-            asyncio.get_running_loop().call_soon(self._emit, event)  # never while the caller still sends
-            return
-        items = () if whole else tuple(flight.kept.index(p) for p in positions)
-        if flight.cancel is not None and items:
-            items = tuple(sorted({*flight.cancel.items, *items})) if flight.cancel.items else ()
-        flight.cancel = m.Cancel(flight.number, items)
-        self._cancels[flight.number] = self._now() + _AGAIN
-        self.say(flight.cancel)
+        outcome = self._actions.cancel(order)
+        if isinstance(outcome, m.Cancel):
+            self.say(outcome)
+        elif outcome is not None:
+            asyncio.get_running_loop().call_soon(self._emit, outcome)  # never while the caller still sends
 
     def say(self, message: m.Message) -> None:
         """Queue a small message.
@@ -278,6 +256,8 @@ class Conversation:
                 handler(message)
             elif isinstance(message, m.ProbeReply):
                 self._prober.take(message, t3)
+        if self._actions.ledger.waiting:
+            self._wake.set()  # a credit may be free
 
     async def _write_on(self) -> None:
         write, wake = self._link.write, self._wake
@@ -289,7 +269,7 @@ class Conversation:
                 continue
             await write(data)
             for flight in left:
-                self._mark_sent(flight)
+                self._actions.mark_sent(flight)
 
     def _gather(self) -> tuple[bytes, list[Flight]]:
         """The next bytes for the link, and the flights whose last byte is among them."""
@@ -317,71 +297,29 @@ class Conversation:
         return self._leaving is not None or self._feed_action()
 
     def _feed_action(self) -> bool:
-        now = self._now()
-        while True:
-            repeated = bool(self._repeats)
-            flight = self._repeats.popleft() if repeated else self._ledger.next(now)
-            if flight is None:
-                return False
-            if repeated and self._ledger.going(flight.number) is not flight:
-                continue  # it settled meanwhile
-            latest = flight.order.latest
-            if not repeated and latest is not None and latest < now:
-                self._fail(flight, WINDOW_MISSED)
-                continue
-            message = flight.message or infer_message(flight)
+        while (leaving := self._actions.next()) is not None:
+            flight, message = leaving
             try:
                 self._session.send(message)
             except LocalWireError as error:
-                self._fail(flight, str(error))
+                self._actions.fail(flight, str(error))
                 continue
-            if self._lossy:
-                flight.message = message
-            if flight.expires is None:
-                flight.expires = now + self._common.timeout
             self._leaving = flight
             return True
-
-    def _mark_sent(self, flight: Flight) -> None:
-        now = self._now()
-        if flight.sent is None:
-            flight.sent = now
-            if self._ledger.going(flight.number) is flight:
-                self._emit(ev.Sent(t=now, action=flight.order.id))
-        if self._lossy and flight.message is not None:
-            line = round(2 * (len(flight.message.input.data) + _REPLY_BYTES) * S / self._rate)
-            flight.again = now + (_AGAIN + line) * 2**flight.tries
+        return False
 
     async def _tick_on(self) -> None:
         period_s = 0.05 if self._lossy else 0.1
         while True:
             await asyncio.sleep(period_s)
             now = self._now()
+            if self._lossy and self._session.waiting_bytes and now - self._heard > _QUIET:
+                self._handle(self._session.resync(), now)
+            for message in self._actions.tick(now):
+                self.say(message)
             if self._lossy:
-                self._send_again(now)
-            for flight in self._ledger.overdue(now):
-                self._emit(ev.Failed(t=now, action=flight.order.id, error=WINDOW_MISSED))
-            for flight in self._ledger.expired(now):
-                text = f"no answer within {self._common.timeout_ms} ms"
-                self._emit(ev.Failed(t=now, action=flight.order.id, error=text))
-                self.say(m.Cancel(flight.number, ()))
+                self._wake.set()  # something may have to be sent again
             self._watch(now)
-
-    def _send_again(self, now: Ns) -> None:
-        if self._session.waiting_bytes and now - self._heard > _QUIET:
-            self._handle(self._session.resync(), now)
-        for flight in list(self._ledger.due_again(now)):
-            flight.again = None
-            flight.tries += 1
-            self._repeats.append(flight)
-            self._wake.set()
-        for number, due in list(self._cancels.items()):
-            flying = self._ledger.going(number)
-            if flying is None or flying.cancel is None:
-                del self._cancels[number]
-            elif due <= now:
-                self._cancels[number] = now + _AGAIN
-                self.say(flying.cancel)
 
     def _watch(self, now: Ns) -> None:
         """Ask after an agent that has been silent; give up one that stays so."""
@@ -396,75 +334,14 @@ class Conversation:
 
     # --- what the agent says ----------------------------------------------------------------------------
 
-    def _done(self, message: m.Done) -> None:
-        flight = self._settle(message.action)
-        if flight is None:
-            return
-        try:
-            execution = execution_of(message, flight, self._origin)
-        except (BoardError, ValueError) as error:
-            self._emit(ev.Failed(t=self._now(), action=flight.order.id, error=str(error)))
-            return
-        self._emit(ev.Executed(t=self._heard, action=flight.order.id, execution=execution, boot=self.boot))
-        if self._lossy:
-            for late in self._ledger.overtaken_by(flight):
-                if late.tries == 0:
-                    late.again = self._heard  # its answer was lost: the agent remembers it
-
-    def _accepted(self, message: m.Accepted) -> None:
-        flight = self._ledger.going(message.action)
-        if flight is not None:
-            flight.accepted = True
-            if self._lossy and flight.expires is not None:
-                flight.again = self._heard + (flight.expires - self._heard) // 2
-
     def _failed(self, message: m.Failed) -> None:
-        if message.of == "request":
-            text = f"{message.code}: {message.text}"
-            answer = self._answers.get(("request", message.number))
-            if answer is not None and not answer.done():
-                answer.set_exception(BoardError(text, board=self._board, traceback=message.traceback))
+        if message.of == "action":
+            self._actions.failed(message)
             return
-        flight = self._settle(message.number)
-        if flight is not None:
+        answer = self._answers.get(("request", message.number))
+        if answer is not None and not answer.done():
             text = f"{message.code}: {message.text}"
-            action = flight.order.id
-            self._emit(ev.Failed(t=self._heard, action=action, error=text, traceback=message.traceback))
-
-    def _cancelled(self, message: m.Cancelled) -> None:
-        flight = self._ledger.going(message.action)
-        if flight is None:
-            return
-        stage = _STAGES.get(message.stage, "too_late")
-        flight.cancel = None
-        requests = None
-        if message.items:
-            fresh = [
-                flight.kept[i]
-                for i in message.items
-                if i < len(flight.kept) and flight.kept[i] not in flight.gone
-            ]
-            if not fresh:
-                return
-            requests = flight.requests_at(fresh)
-            if stage != "too_late":
-                flight.gone.update(fresh)
-        elif stage != "too_late":
-            self._settle(message.action)
-        self._emit(ev.Cancelled(t=self._heard, action=flight.order.id, stage=stage, requests=requests))
-
-    def _settle(self, number: int) -> Flight | None:
-        flight = self._ledger.settle(number)
-        if flight is not None:
-            self._wake.set()  # a credit is free
-            if flight.sent is None:  # the answer was faster than the writer's turn
-                flight.sent = self._heard
-                self._emit(ev.Sent(t=self._heard, action=flight.order.id))
-        return flight
-
-    def _fail(self, flight: Flight, why: str) -> None:
-        self._ledger.settle(flight.number)
-        self._emit(ev.Failed(t=self._now(), action=flight.order.id, error=why))
+            answer.set_exception(BoardError(text, board=self._board, traceback=message.traceback))
 
     def _power(self, message: m.PowerSamples) -> None:
         self._emit(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.ports import CheckableBoard
 
 _FIELDS = ("name", "driver_version", "memory.total", "power.limit", "clocks.max.sm")
-QUERY = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader"]
+ASK = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader"]
 
 
 class GpuOptions(SshOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,12 +34,12 @@ def gpu(spec: BoardSpec) -> CheckableBoard:
         ConfigError: its options are wrong.
     """
     options = options_of(spec, GpuOptions)
-    identity = command_probe("gpu", options.ssh, QUERY, _tell)
+    identity = command_probe("gpu", options.ssh, ASK, _tell)
     return AgentBoard(spec, with_relay(ssh_composition(spec, options, probes=(identity,)), spec))
 
 
-def parse_query(text: str) -> list[dict[str, str]]:
-    """One mapping per GPU from the answer to `QUERY`; a field the driver cannot tell is left out."""
+def parse_gpus(text: str) -> list[dict[str, str]]:
+    """One mapping per GPU from the answer to `ASK`; a field the driver cannot tell is left out."""
     gpus = []
     for line in text.strip().splitlines():
         values = [value.strip() for value in line.split(",")]
@@ -51,7 +51,7 @@ def parse_query(text: str) -> list[dict[str, str]]:
 
 
 def _tell(done: CommandResult) -> str:
-    found = parse_query(done.out) if done.status == 0 else []
+    found = parse_gpus(done.out) if done.status == 0 else []
     if not found:
         said = (done.err or done.out).strip()[:200]
         cure = 'Install NVIDIA\'s driver there, or use kind = "jetson" for a Jetson'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _RANDOM = random.SystemRandom()
 _MAX_MESSAGE = 16 << 20
-_HELLO_AGAIN_S = 1.0
+_HELLO_AGAIN_S = 0.4
 _CURES = {
     "version": "Install the agent that belongs to this version of the testbed on the board",
     "agent": "Install the agent of this version on the board; `testbed doctor` says its hash",

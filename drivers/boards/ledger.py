@@ -94,6 +94,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._by_order)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether something waits for its turn."""
+        return bool(self._waiting)
+
     def add(self, flight: Flight) -> None:
         """Let it wait for its turn."""
         self._waiting.append(flight)
