@@ -118,4 +118,6 @@ def _cause(error: BaseException) -> BaseException:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """A polite kill is an interrupt: state is saved either way."""
-    raise KeyboardInterrupt
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)  # whoever runs an event loop has a handler that ends it in order

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.html"
 JUNIT_FILE = "junit.xml"
+HEADER_FILE = "header.json"
 
 
 def run(
@@ -39,7 +40,7 @@ def run(
     from testbed.campaign import run_experiment
     from testbed.store.reader import read_run
 
-    begun_with = read_run(resume).header.experiment_path if resume is not None else ""
+    begun_with = read_run(run_folder(resume)).header.experiment_path if resume is not None else ""
     folder = resources.experiment(experiment or begun_with)
     try:
         made = run_experiment(
@@ -63,14 +64,15 @@ def report(terminal: Terminal, folder: Path) -> None:
     """Show a run folder's tables and write its page and JUnit file anew.
 
     Raises:
-        StoreError: it is no run folder. Ended: the run missed a limit, or does not count.
+        ConfigError: it is no run folder. StoreError: it cannot be read.
+        Ended: the run missed a limit, or does not count.
     """
     from testbed.report.html import write_html
     from testbed.report.junit import write_junit
     from testbed.report.tables import analyse
     from testbed.store.reader import read_run
 
-    read = read_run(folder)
+    read = read_run(run_folder(folder))
     analysis = analyse(read)
     write_html(analysis, folder / REPORT_FILE)
     write_junit(analysis, folder / JUNIT_FILE)
@@ -92,16 +94,29 @@ def compare(terminal: Terminal, first: Path, second: Path) -> None:
     """Show how two runs differ.
 
     Raises:
-        StoreError: one of them is no run folder, or they have nothing in common.
+        ConfigError: one of them is no run folder. StoreError: they cannot be read, or have nothing in common.
     """
     from testbed.report import compare as comparing
     from testbed.store.reader import read_run
 
-    comparison = comparing.compare(read_run(first), read_run(second))
+    comparison = comparing.compare(read_run(run_folder(first)), read_run(run_folder(second)))
     if terminal.json:
         terminal.emit(comparing.comparison_to_json(comparison))
     else:
         terminal.show(*comparing.comparison_to_console(comparison))
+
+
+def run_folder(folder: Path) -> Path:
+    """The folder, if a run was written there.
+
+    Raises:
+        ConfigError: it is another folder, or none.
+    """
+    if not (folder / HEADER_FILE).is_file():
+        raise ConfigError(
+            f"holds no run (no {HEADER_FILE})", file=folder, cure="Give the folder that a run wrote"
+        )
+    return folder
 
 
 def _code(run: Run, analysis: Analysis) -> Exit:
