@@ -198,6 +198,14 @@ def test_one_row_per_frontend_and_target(world):
     )
 
 
+def test_threshold_of_a_row_sends_away_what_the_row_says(world):
+    sure = world["plain"][0].max(axis=1)
+    rows = [r for r in table(world).rows if r.plan is PlanKind.CASCADE and r.frontend == "plain"]
+    assert rows
+    for row in rows:
+        assert np.mean(sure < row.tau) == pytest.approx(row.p_off)
+
+
 def test_without_margin_is_said(world):
     accuracy = float((world["backend"].argmax(axis=1) == world["labels"]).mean())
     [row] = table(world, targets=[accuracy], frontends={"plain": world["plain"]}).rows

@@ -3,7 +3,7 @@ import pytest
 
 from testbed.contracts.policy import BOARDS, MODELS, PolicyContract, mixed_requests, settings_for
 from testbed.contracts.toy_lab import ToyLab
-from testbed.contracts.toy_models import ToyBoard, difficulty, truth
+from testbed.contracts.toy_models import ToyBoard, answer, difficulty, truth
 from testbed.contracts.toy_requests import stream
 from testbed.errors import ConfigError
 from testbed.model.action import Infer, Load
@@ -51,6 +51,16 @@ def test_sure_answer_stands_and_unsure_one_is_escalated():
     assert (boards_asked(hard), hard.outcome) == (["strong", "far"], Outcome.COMPLETED)
     assert hard.answer.steps == (hard.steps[1].id,)
     assert hard.answer.label == truth(HARD)
+
+
+@pytest.mark.parametrize(("above", "asked"), [(0.0, ["strong"]), (1e-9, ["strong", "far"])])
+def test_exactly_sure_enough_is_sure_enough(above, asked):
+    given = settings_for(PAIR)
+    tau = answer(MODELS[1], 0, HARD).confidence + above
+    rows = tuple(msgspec.structs.replace(r, plan=PlanKind.CASCADE, tau=tau) for r in given.thresholds.rows)
+    given = msgspec.structs.replace(given, thresholds=ThresholdTable(rows=rows))
+    lab = run(stream(1, S, first=HARD, min_accuracy=0.93, slack=S), boards=PAIR, settings=given)
+    assert boards_asked(lab.ends[HARD]) == asked
 
 
 def test_promise_holds_in_the_long_run():
