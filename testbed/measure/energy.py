@@ -220,5 +220,8 @@ def _sampling_sigma(trace: PowerTrace, span: Span, step_w: float | None) -> floa
         right = int(np.clip(np.searchsorted(trace.t, edge), 1, trace.t.size - 1))
         period = to_s(int(trace.t[right] - trace.t[right - 1]))
         parts.append(period / 2 * abs(float(trace.power_w[right] - trace.power_w[right - 1])) / math.sqrt(3))
-    parts.append(to_s(trace.bound) * float(inside.max() - inside.min()) / math.sqrt(3))
+    # A shifted window trades what lies just outside of it for what lies inside.
+    first, last = np.searchsorted(trace.t, start) - 1, np.searchsorted(trace.t, end, side="right")
+    around = trace.power_w[max(0, int(first)) : int(last) + 1]
+    parts.append(to_s(trace.bound) * float(around.max() - around.min()) / math.sqrt(3))
     return math.hypot(*parts)

@@ -159,7 +159,8 @@ def energy_bars(analysis: Analysis) -> str:
     )
     axes.set_xticks(at, [row.policy for row in rows])
     axes.set_ylabel("mJ per answered request")
-    axes.legend(frameon=False)
+    axes.margins(y=0.25)
+    axes.legend(frameon=False, loc="upper right", ncols=2)
     return _svg(figure)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from testbed.store.reader import Attempt, Run
 
 CURVE_POINTS = 400
-STRIP_S = 1.0
+STRIP_S = 0.5
 
 __all__ = ["Analysis", "analyse"]
 
@@ -192,7 +192,7 @@ def _curve(material: Material) -> Curve:
 
 
 def _strip(material: Material) -> Strip | None:
-    """One second from the middle of the first trial."""
+    """A short stretch from the middle of the load."""
     lines = [line for line in material.lines if line.started is not None and line.finished is not None]
     if not lines:
         return None

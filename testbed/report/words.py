@@ -15,7 +15,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """Three significant digits without an exponent for everyday sizes, a dash for nothing."""
     if value is None:
         return NONE
-    if value == 0:
+    if abs(value) < 1e-9:  # nothing here is that small but a rounding error
         return "0"
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:.0f}"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from testbed.errors import ConfigError
 from testbed.model.origin import Origin
 from testbed.store.profiles import find_folder, load_profile, load_profiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GOOD = """
 schema = 1

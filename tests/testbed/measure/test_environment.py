@@ -1,0 +1,86 @@
+"""Counters of the host, from a made-up /proc and from the real one."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from testbed.measure.environment import boot_id, contended, cpu_model, governor, host_use, snapshot
+from testbed.model.environment import HostUse
+
+
+def fake(root, *, run=10, wait=1, steal=0, some=5, user=100):
+    """A /proc with one watched process of two threads."""
+    for thread, share in (("7", 1), ("8", 2)):
+        folder = root / "7" / "task" / thread
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "schedstat").write_text(f"{run * share * 10**9} {wait * share * 10**9} 3\n")
+    (root / "stat").write_text(f"cpu  {user} 0 0 900 0 0 0 {steal} 0 0\ncpu0 1 2 3\n")
+    (root / "pressure").mkdir(exist_ok=True)
+    (root / "pressure" / "cpu").write_text(f"some avg10=0.00 total={some}\nfull avg10=0.00 total=0\n")
+    (root / "sys/kernel/random").mkdir(parents=True, exist_ok=True)
+    (root / "sys/kernel/random/boot_id").write_text("abc\n")
+    (root / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Example 9000\n")
+    return root
+
+
+def test_difference_of_two_snapshots(tmp_path):
+    before = snapshot([7], proc=fake(tmp_path))
+    after = snapshot([7], proc=fake(tmp_path, run=20, wait=2, steal=50, user=200))
+    use = host_use(before, after, proc=tmp_path)
+    assert use.wait_frac == pytest.approx(0.1)
+    assert use.steal_frac == pytest.approx(0.5)
+    assert use.stalled_frac == 0
+    assert use.boot_id == "abc"
+    assert use.reason == ""
+
+
+def test_what_the_kernel_does_not_count_is_none_with_a_reason(tmp_path):
+    first = snapshot([7], proc=tmp_path)
+    use = host_use(first, snapshot([7], proc=tmp_path), proc=tmp_path)
+    assert (use.wait_frac, use.steal_frac, use.busy_frac, use.stalled_frac) == (None, None, None, None)
+    assert "steal" in use.reason
+    assert "run-queue wait" in use.reason
+    assert contended(use)
+
+
+def use(**changes):
+    return HostUse(boot_id="b", start=0, end=10, cores=2, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_contended"),
+    [
+        ({"wait_frac": 0.009, "steal_frac": 0.0}, False),
+        ({"wait_frac": 0.011, "steal_frac": 0.0}, True),
+        ({"wait_frac": 0.0, "steal_frac": 0.02}, True),
+        ({"wait_frac": 0.0, "stalled_frac": 0.5}, False),
+        ({"stalled_frac": 0.5}, True),
+        ({"stalled_frac": 0.001}, False),
+    ],
+)
+def test_over_one_per_cent_is_contended(changes, is_contended):
+    assert bool(contended(use(**changes))) is is_contended
+
+
+def test_the_real_host_can_be_read():
+    before = snapshot([os.getpid()])
+    sum(i * i for i in range(200_000))
+    found = host_use(before, snapshot([os.getpid()]))
+    assert found.end > found.start
+    assert found.cores >= 1
+    assert isinstance(boot_id(), str)
+    assert isinstance(governor(), str)
+
+
+def test_cpu_model(tmp_path):
+    assert cpu_model(proc=fake(tmp_path)) == "Example 9000"
+    assert cpu_model(proc=tmp_path / "none") == ""
+
+
+def test_governor(tmp_path):
+    folder = tmp_path / "cpu0" / "cpufreq"
+    folder.mkdir(parents=True)
+    (folder / "scaling_governor").write_text("performance\n")
+    assert governor(cpu=tmp_path) == "performance"
