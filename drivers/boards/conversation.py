@@ -23,7 +23,7 @@ from testbed.wire import Role, Session
 from testbed.wire import messages as m
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from drivers.boards.composition import Composition
     from drivers.boards.ledger import Flight
@@ -124,7 +124,7 @@ class Conversation:
         """Talk until the link is lost or `end` is called; everything in flight has failed afterwards."""
         try:
             async with asyncio.TaskGroup() as group:
-                works = (self._read_on(), self._write_on(), self._tick_on())
+                works = (self._read_on, self._write_on, self._tick_on)
                 tasks = [group.create_task(self._guard(work)) for work in works]
                 await self._ended.wait()
                 for task in tasks:
@@ -229,9 +229,9 @@ class Conversation:
 
     # --- tasks ------------------------------------------------------------------------------------------
 
-    async def _guard(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except (LinkError, BoardError) as error:
             self.end(error)
         except WireError as error:
