@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.wire import Tensor
 
 _WORTH_TELLING_NS = 100_000
+_LONGEST_TAIL_NS = 50_000
 
 Work = Callable[[str], AbstractContextManager[None]]
 
@@ -36,11 +37,13 @@ class PacedRuntime:
 
     The draw is ``profile.service_at(batch, exit, q=u)`` with ``u`` uniform and seeded; ``exit`` is the deepest
     that an item of the batch took. Where the wrapped runtime alone takes longer than that, the excess shows as
-    pace error. Reports per execution, all in ns of the host's clock: ``asked_ns``; ``pace_error_ns`` (actual -
-    asked); ``real_ns`` (spent on the answer itself) where that alone took longer than asked; ``lane_wait_ns`` where it
-    stood behind another execution; and for replayed answers ``replayed``, and ``audited`` with ``audit_differs`` (0 or
-    1). Short, because on a serial line a report takes longer than some inferences. What the wrapped runtime reports
-    is dropped: its times are this host's, not the board's.
+    pace error.
+
+    Reports per execution: ``asked_ns`` on the board's clock, like the agent's stamps; on the host's clock
+    ``pace_error_ns`` (actual - asked), ``real_ns`` (spent on the answer itself) where that alone took longer than asked,
+    and ``lane_wait_ns`` where it stood behind another execution; for replayed answers ``replayed``, and ``audited`` with
+    ``audit_differs`` (0 or 1). Short, because on a serial line a report takes longer than some inferences. What the
+    wrapped runtime reports is dropped: its times are this host's, not the board's.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class PacedRuntime:
         self._audits = random.Random(f"audit/{seed}")
         self._lanes: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
+        self._tail = 0
 
     def load(
         self, model: str, paths: Sequence[str], options: Mapping[str, object], instances: int
@@ -108,43 +112,63 @@ class PacedRuntime:
         expected_service_ns: int,
     ) -> Outcome:
         """Answer, then wait until the drawn service time has passed since the lane was free."""
+        start = called = time.monotonic_ns()
         profile = self._profile(model)
         with self._guard:
             u, audit = self._paces.random(), self._audits.random() < self._audit_frac
             lane = self._lanes[instance]
-        asked_at = time.monotonic_ns()
-        with lane, self._work(model):
+        if not lane.acquire(blocking=False):
+            lane.acquire()
             start = time.monotonic_ns()
-
-            def really() -> Outcome:
-                return self._inner.run(
-                    model, instance, inputs, thresholds, samples, cancelled, expected_service_ns
+        try:
+            with self._work(model):
+                outcome = self._answer(
+                    model, instance, inputs, thresholds, samples, cancelled, expected_service_ns, audit
                 )
+                real = time.monotonic_ns() - start
+                asked = _service(profile, outcome.exits, u)
+                report = dict(outcome.report, asked_ns=asked)
+                if real > asked:
+                    report["real_ns"] = real
+                if start - called > _WORTH_TELLING_NS:
+                    report["lane_wait_ns"] = start - called
+                outcome = Outcome(outcome.exits, outcome.outputs, report)
+                due = start + self._clock.host_ns(asked)
+                woke = wait_until(due - self._tail, self._spin)
+        finally:
+            lane.release()
+        end = time.monotonic_ns()
+        # What is left to do after the wait is part of the service time, so the next wait ends that much earlier.
+        self._tail += (min(end - woke, _LONGEST_TAIL_NS) - self._tail) // 8
+        report["pace_error_ns"] = end - due
+        return outcome
 
-            replay = self._replays.get(model)
-            dropped = cancelled()
-            report: dict[str, object] = {}
-            if replay is None or not replay.knows(samples):
-                outcome = really()
-            else:
-                outcome = replay.answer(samples, thresholds, dropped)
-                report["replayed"] = 1
-                if audit:
-                    report["audited"] = 1
-                    report["audit_differs"] = int(not replay.agrees(really(), outcome))
-            real = time.monotonic_ns() - start
-            taken = [exit_ for exit_ in outcome.exits if exit_ != CANCELLED_EXIT]
-            asked = 0
-            if taken:
-                deepest = min(max(taken), profile.exits - 1)
-                asked = self._clock.host_ns(profile.service_at(len(taken), deepest, u))
-            end = wait_until(start + asked, self._spin)
-        report.update(asked_ns=asked, pace_error_ns=end - start - asked)
-        if real > asked:
-            report["real_ns"] = real
-        if start - asked_at > _WORTH_TELLING_NS:
-            report["lane_wait_ns"] = start - asked_at
-        return Outcome(outcome.exits, outcome.outputs, report)
+    def _answer(
+        self,
+        model: str,
+        instance: int,
+        inputs: Sequence[Tensor],
+        thresholds: Sequence[Sequence[float]],
+        samples: Sequence[int],
+        cancelled: Callable[[], AbstractSet[int]],
+        expected_service_ns: int,
+        audit: bool,
+    ) -> Outcome:
+        """What the model says; its report holds only what concerns the emulation."""
+
+        def really() -> Outcome:
+            return self._inner.run(
+                model, instance, inputs, thresholds, samples, cancelled, expected_service_ns
+            )
+
+        replay = self._replays.get(model)
+        if replay is None or not replay.knows(samples):
+            return really()._replace(report={})
+        outcome = replay.answer(samples, thresholds, cancelled())
+        report = {"replayed": 1}
+        if audit:
+            report |= {"audited": 1, "audit_differs": int(not replay.agrees(really(), outcome))}
+        return outcome._replace(report=report)
 
     def unload(self, model: str) -> None:
         """Free it."""
@@ -161,3 +185,9 @@ class PacedRuntime:
                 f"the virtual board has no profile of {model!r}; it has {sorted(self._profiles)}"
             )
         return profile
+
+
+def _service(profile: HwProfile, exits: Sequence[int], u: float) -> int:
+    """Service time of a batch at probability ``u`` [ns, board's clock]; 0 if all of it was cancelled."""
+    taken = [exit_ for exit_ in exits if exit_ != CANCELLED_EXIT]
+    return profile.service_at(len(taken), min(max(taken), profile.exits - 1), u) if taken else 0
