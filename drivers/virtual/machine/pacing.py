@@ -40,10 +40,10 @@ class PacedRuntime:
     pace error.
 
     Reports per execution: ``asked_ns`` on the board's clock, like the agent's stamps; on the host's clock
-    ``pace_error_ns`` (actual - asked), ``real_ns`` (spent on the answer itself) where that alone took longer than asked,
-    and ``lane_wait_ns`` where it stood behind another execution; for replayed answers ``replayed``, and ``audited`` with
-    ``audit_differs`` (0 or 1). Short, because on a serial line a report takes longer than some inferences. What the
-    wrapped runtime reports is dropped: its times are this host's, not the board's.
+    ``pace_error_ns`` (actual - asked), ``real_ns`` (spent on the answer itself) where that alone took longer than
+    asked, and ``lane_wait_ns`` where it stood behind another execution; for replayed answers ``replayed``, and
+    ``audited`` with ``audit_differs`` (0 or 1). Short, because on a serial line a report takes longer than some
+    inferences. What the wrapped runtime reports is dropped: its times are this host's, not the board's.
     """
 
     def __init__(
