@@ -1,0 +1,33 @@
+"""What a row says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.measure.stats import missing, wilson
+from testbed.report.rows import TargetRow
+
+
+def row(target, accuracy):
+    return TargetRow(
+        target=target,
+        requests=100,
+        answered=100,
+        accuracy=accuracy,
+        offload_frac=0.0,
+        p50_ms=1.0,
+        p95_ms=2.0,
+        deadline_miss_frac=0.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "right", "verdict"),
+    [(0.9, 95, "reached"), (0.9, 88, "reached"), (0.9, 60, "missed"), (None, 60, "no target")],
+)
+def test_missed_only_where_the_whole_interval_lies_below(target, right, verdict):
+    assert row(target, wilson(right, 100)).verdict == verdict
+
+
+def test_no_answer_is_neither():
+    assert row(0.9, missing("none")).verdict == "no answer"
