@@ -94,5 +94,6 @@ def as_data(campaign: Campaign) -> dict[str, Any]:
         for name in campaign.__struct_fields__
         if name not in ("lab", "catalog", "folder", "text")
     }
-    plain: dict[str, Any] = msgspec.to_builtins(kept)
+    # Through JSON, so that it equals what a header gives back.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(kept))
     return plain | {"sha256": sha256_of(campaign.text.encode())}

@@ -58,6 +58,10 @@ def _attempt_energy(attempt: Attempt, clocks: ClockBook) -> Energy:
         return _nothing(f"no energy: {unmetered or 'no board was seen'}", unmetered)
     if load is None:
         return _nothing("the trial has no load window", unmetered)
+    worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
+    if worked and not worked.intersection(metered):
+        # The idle of bystanders is no cost of this policy, and next to nothing would look like a bargain.
+        return _nothing(f"no board with a meter did any of the work: {unmetered}", unmetered)
     quiet = [w for name in (IDLE_BEFORE, IDLE_AFTER) if (w := attempt.window(name)) is not None]
     energies: list[Energy] = []
     for board in metered:

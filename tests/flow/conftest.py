@@ -30,7 +30,7 @@ def shrink(folder: Path, requests: int, rate_hz: float = 80, policies: str = "")
     return folder
 
 
-def testbed(*args: str | Path, cwd: Path) -> subprocess.Popen[str]:
+def start(*args: str | Path, cwd: Path) -> subprocess.Popen[str]:
     """Start the command."""
     return subprocess.Popen(
         [sys.executable, "-m", "testbed", *map(str, args)],

@@ -1,0 +1,106 @@
+"""Runs that are stopped in the middle: what was finished stays, the rest is told, and a resume completes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.model.request import Outcome
+from testbed.store.reader import read_run
+from tests.flow.conftest import shrink, start
+
+REQUESTS = 160
+pytestmark = pytest.mark.timeout(150)
+
+
+def wait_for_records(run: Path, trials: int, count: int, process: subprocess.Popen[str]) -> None:
+    """Until the ``trials``-th trial has so many records; fails when the process ends before."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
+        journals = sorted(run.glob("trials/*/attempt-*.jsonl"), key=lambda file: file.stat().st_mtime)
+        if len(journals) >= trials and journals[-1].read_text().count('"type":"request"') >= count:
+            return
+        time.sleep(0.05)
+    pytest.fail("no such number of records within a minute")
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes below one, found in /proc."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it ended while we looked
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        below = parents.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    """None of them runs any more."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        alive = [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and " Z " not in stat_of(pid)]
+        if not alive:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def stat_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return " Z "
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_keeps_what_was_finished_and_is_completed_by_resume(how: signal.Signals, tmp_path: Path) -> None:
+    experiment = shrink(tmp_path / "hello", REQUESTS, policies='["edge-only", "edgesight"]')
+    run = tmp_path / "run"
+    process = start("run", experiment, "--out", run, cwd=tmp_path)
+    wait_for_records(run, trials=2, count=40, process=process)
+    children = descendants(process.pid)
+    os.kill(process.pid, how)
+    process.communicate(timeout=60)
+    assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
+    assert gone(children), "virtual boards and agents must not outlive the run"
+
+    stopped = read_run(run)
+    first, second = stopped.trials
+    assert first.counts
+    assert len(first.records) == REQUESTS
+    assert not second.counts
+    assert [planned.trial for planned in stopped.pending] == [second.start.trial]
+    done = [r for r in second.records if r.outcome in (Outcome.COMPLETED, Outcome.DEGRADED)]
+    assert len(done) >= 40
+    if how is signal.SIGKILL:
+        assert stopped.footer is None
+        assert second.unfinished == REQUESTS - len(second.records) > 0
+    else:
+        assert stopped.footer is not None
+        assert stopped.footer.status == "interrupted"
+    before = (run / "trials" / first.start.trial / "attempt-1.jsonl").read_bytes()
+
+    # Where the experiment stands is in the header, so the folder alone is enough.
+    process = start("run", "--resume", run, "--json", cwd=tmp_path)
+    out, err = process.communicate(timeout=90)
+    assert process.returncode in (0, 1), err
+    assert out.startswith("{")
+    resumed = read_run(run)
+    assert resumed.complete
+    assert [len(attempt.records) for attempt in resumed.trials] == [REQUESTS, REQUESTS]
+    assert (run / "trials" / first.start.trial / "attempt-1.jsonl").read_bytes() == before, "not played again"
+    assert [a.start.trial for a in resumed.superseded] == [second.start.trial]
