@@ -63,11 +63,12 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The policy's table in a campaign file.
 
     Attributes:
-        max_ahead: items that may be on their way to a less powerful board before this one.
+        max_ahead: items that may be on their way to a less powerful board before this one. With 0 it is used when
+            it is free; 1 keeps its line at work, for twice the wait.
         max_offload: a less powerful board is passed over if it would escalate more than this share.
     """
 
-    max_ahead: int = 1
+    max_ahead: int = 0
     max_offload: float = 0.5
 
 

@@ -3,9 +3,9 @@
 The rule that all our own policies share: **the least powerful board that suffices**. Boards are tried by the
 power they draw at work (unknown power last, then the slower first), and the first one is taken that would
 answer by the deadline even if the answer has to be escalated. A board that is not the most powerful one is
-passed over while more than ``max_ahead`` items are on their way to it already: a slow line must not collect a
-queue that others could have served. If nobody can promise the deadline, whoever should be first gets it; if
-nobody can make it even with luck, nobody does.
+passed over while more than ``max_ahead`` items are on their way to it already (by default: any at all): a slow
+line must not collect a queue that others could have served. If nobody can promise the deadline, whoever should
+be first gets it; if nobody can make it even with luck, nobody does.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def least_powerful(
     payload_bytes: int,
     *,
     escalation: Ns = 0,
-    max_ahead: int = 1,
+    max_ahead: int = 0,
     max_offload: float = 1.0,
     reserve_frac: float = RESERVE,
     without: Collection[BoardId] = (),

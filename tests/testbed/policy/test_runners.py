@@ -118,10 +118,13 @@ def test_promise_covers_the_escalation_and_a_reserve():
 def test_weak_board_is_spared_a_queue_and_hopeless_work():
     strong, weak = runner("strong", 9.0), runner("weak", 1.0, p_off=0.6)
     one, two = view(board("weak", queued=1), board("strong")), view(board("weak", queued=2), board("strong"))
-    assert pick(one, request(), weak, strong).promised.runner.board == "weak"
-    assert pick(two, request(), weak, strong).promised.runner.board == "strong"
-    assert pick(one, request(), weak, strong, given={"weak": 1}).promised.runner.board == "strong"
-    assert pick(one, request(), weak, strong, max_offload=0.5).promised.runner.board == "strong"
+    free = view(board("weak"), board("strong"))
+    assert pick(free, request(), weak, strong).promised.runner.board == "weak"
+    assert pick(one, request(), weak, strong).promised.runner.board == "strong"
+    assert pick(one, request(), weak, strong, max_ahead=1).promised.runner.board == "weak"
+    assert pick(two, request(), weak, strong, max_ahead=1).promised.runner.board == "strong"
+    assert pick(free, request(), weak, strong, given={"weak": 1}).promised.runner.board == "strong"
+    assert pick(free, request(), weak, strong, max_offload=0.5).promised.runner.board == "strong"
     crowded = view(board("weak"), board("strong", queued=50))
     assert pick(crowded, request(), strong).promised.runner.board == "strong"  # the last resort may queue
 
