@@ -62,13 +62,9 @@ def _compare(
     both = a.answered[ia] & b.answered[ib]
     one, two = a.response_ms[ia][both], b.response_ms[ib][both]
     block = block_length(one.size) if one.size else 1
-    withheld = "; ".join(
-        f"{name}: {estimate.reason}"
-        for name, estimate in ((first, p99_a), (second, p99_b))
-        if estimate.value is None
-    )
-    if withheld:
-        tail = missing(withheld, int(one.size))
+    hidden = [name for name, estimate in ((first, p99_a), (second, p99_b)) if estimate.value is None]
+    if hidden:
+        tail = missing(f"the p99 of {' and of '.join(hidden)} is withheld", int(one.size))
     else:
         tail = paired_difference(one, two, quantile_of(0.99), seed=SEED, block=block)
     known = a.known[ia] & b.known[ib]

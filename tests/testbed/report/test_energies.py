@@ -70,6 +70,12 @@ def test_what_cannot_be_had_says_why(run, changes, reason):
     assert reason in found.reason
 
 
+def test_the_idle_of_bystanders_is_no_bargain(run):
+    found = {row.policy: row.energy for row in analyse(run).policies}["dc-only"]
+    assert (found.net_mj, found.gross_mj) == (None, None)
+    assert "no board with a meter did any of the work: host (no power meter)" in found.reason
+
+
 def test_a_meter_that_died_in_the_middle_is_refused(run):
     power = run.trials[0].power
     assert "without a power sample" in energy_with(run, power=power[: len(power) // 2]).reason

@@ -62,6 +62,22 @@ def test_only_requests_that_both_answered_are_compared(run):
     assert found["edgesight", "edge-only", "mean_ms"].difference.n == 300
 
 
+def test_a_withheld_p99_withholds_its_differences_and_no_other(run):
+    first, *rest = run.trials
+    slow = tuple(
+        msgspec.structs.replace(
+            r, steps=tuple(msgspec.structs.replace(s, asked_service=s.asked_service and 1) for s in r.steps)
+        )
+        for r in first.records
+    )
+    found = rows_of(
+        msgspec.structs.replace(run, trials=(msgspec.structs.replace(first, records=slow), *rest))
+    )
+    assert found["edgesight", "edge-only", "p99_ms"].difference.reason == "the p99 of edgesight is withheld"
+    assert found["edgesight", "edge-only", "mean_ms"].difference.value is not None
+    assert found["edge-only", "dc-only", "p99_ms"].difference.value is not None
+
+
 def test_shared_places_point_at_the_same_request(run):
     a, b = (columns([t]) for t in run.trials[:2])
     ia, ib = shared_places(a, b)
