@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -11,15 +8,9 @@ from typer.testing import CliRunner
 
 from testbed import __version__
 from testbed.cli.app import app
+from tests.testbed.cli.conftest import invoke
 
 COMMANDS = ("run", "boards", "doctor", "profile", "report", "compare", "version")
-
-
-def invoke(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from testbed.cli import main; main()", *args]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **env}
-    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LAB = """
+schema = 1
+name = "two processes"
+[boards.near]
+kind = "local"
+site = "edge"
+models = ["cnn-tiny"]
+[boards.far]
+kind = "local"
+site = "dc"
+models = ["cnn-small"]
+"""
+
+CAMPAIGN = """
+schema = 1
+name = "small"
+lab = "lab.toml"
+task = "image-classification/fashion-mnist"
+policies = ["edge-only", "dc-only"]
+[workload]
+requests = 120
+allow_degraded = true
+arrivals = { process = "constant", rate_hz = 200 }
+needs = [{ min_accuracy = 0.5 }]
+[measure]
+idle_s = 0.05
+probes = 8
+limit_s = 5.0
+warmup = 1
+"""
+
+
+def invoke(*args: object, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the program as a user does."""
+    command = [sys.executable, "-c", "from testbed.cli import main; main()", *map(str, args)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, cwd=cwd, env={**os.environ, **env}
+    )
+
+
+@pytest.fixture(scope="session")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small experiment on two processes of this host."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "lab.toml").write_text(LAB)
+    (folder / "campaign.toml").write_text(CAMPAIGN)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def played(experiment: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str, int]:
+    """A run of it with ``--json``: folder, standard output, standard error, exit code."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    done = invoke("run", experiment, "--out", folder, "--json")
+    return folder, done.stdout, done.stderr, done.returncode

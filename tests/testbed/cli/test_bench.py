@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from testbed.cli import bench
+from testbed.cli.door import Exit
+from testbed.coordinator.labfile import read_lab
+from testbed.errors import ConfigError
+from testbed.store.profiles import load_profile
+from tests.testbed.cli.conftest import invoke
+
+
+def test_boards_lists_the_lab_and_the_drivers(experiment):
+    done = invoke("boards", "--lab", experiment / "lab.toml", "--json")
+    document = json.loads(done.stdout)
+    assert document["boards"]["near"]["models"] == ["cnn-tiny"]
+    assert document["boards"]["far"]["driver"] is True
+    assert {"jetson", "gpu", "serial", "local"} <= set(document["drivers"]["boards"])
+    assert "cnn-tiny" in invoke("boards", "--lab", experiment / "lab.toml").stdout
+
+
+def test_boards_shows_a_kind_nobody_drives(tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text('schema = 1\nname = "x"\n[boards.b]\nkind = "toaster"\nsite = "edge"\nmodels = []\n')
+    assert "no such driver" in invoke("boards", "--lab", lab).stdout
+    done = invoke("doctor", "--lab", lab)
+    assert done.returncode == Exit.USAGE
+    assert "boards.b.kind" in done.stderr
+
+
+def test_doctor_examines_one_board_and_finds_nothing(experiment):
+    done = invoke("doctor", "near", "--lab", experiment / "lab.toml", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    assert list(document["boards"]) == ["near"]
+    steps = {step["step"]: step["state"] for step in document["boards"]["near"]}
+    assert steps["agent"] == steps["models"] == "ok"
+    assert "failed" not in steps.values()
+
+
+def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text(
+        'schema = 1\nname = "x"\n[boards.gone]\nkind = "serial"\nsite = "edge"\nmodels = ["cnn-tiny"]\n'
+        f'port = "{tmp_path}/no-such-port"\nwait_s = 0.1\n'
+    )
+    done = invoke("doctor", "--lab", lab)
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert "no-such-port" in done.stdout
+    assert "failed" in done.stdout
+    assert "→" in done.stdout
+
+
+def test_profile_writes_what_loads_again(experiment, tmp_path):
+    file = tmp_path / "near" / "cnn-tiny.toml"
+    done = invoke(
+        *("profile", "near", "cnn-tiny", "--lab", experiment / "lab.toml", "--out", file),
+        *("--repeats", 20, "--batch", 1, "--batch", 3, "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["file"] == str(file)
+    profile = load_profile(file)
+    assert [(row.batch, row.n) for row in profile.service] == [(1, 20), (3, 20)]
+    assert all(row.origin.value == "measured" for row in profile.service)
+
+
+def test_profile_of_a_board_or_model_that_is_not_there(experiment):
+    lab = experiment / "lab.toml"
+    assert "Did you mean 'near'" in invoke("profile", "neer", "cnn-tiny", "--lab", lab).stderr
+    assert "Did you mean 'cnn-tiny'" in invoke("profile", "near", "cnn-tin", "--lab", lab).stderr
+
+
+def test_a_lab_can_be_cut_down_to_one_board(experiment):
+    lab = read_lab(experiment / "lab.toml")
+    assert list(bench.only(lab, "far").boards) == ["far"]
+    with pytest.raises(ConfigError, match="Did you mean 'far'"):
+        bench.only(lab, "fra")
+
+
+def test_the_task_is_the_shipped_one_or_that_of_a_catalogue(tmp_path):
+    assert bench.task_of(None) == ("image-classification/fashion-mnist", None)
+    with pytest.raises(ConfigError):
+        bench.task_of(tmp_path)

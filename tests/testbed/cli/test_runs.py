@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from testbed.cli import runs
+from testbed.cli.door import Exit
+from testbed.errors import ConfigError
+from tests.testbed.cli.conftest import invoke
+
+
+def test_a_run_prints_one_document_and_leaves_its_pages(played):
+    folder, out, err, code = played
+    document = json.loads(out)
+    assert code == 0, err
+    assert document["schema"] == 1
+    assert Path(document["run"]).name == "one"
+    assert set(document["policies"]) == {"edge-only", "dc-only"}
+    for policy in document["policies"].values():
+        assert policy["requests"] == sum(policy["outcomes"].values()) == 120
+        assert set(policy["p99_ms"]) >= {"value", "ci", "reason"}
+        assert set(policy["energy_mj_per_request"]) >= {"value", "sigma", "origin", "scope", "reason"}
+        (target,) = policy["targets"]
+        assert target["target"] == 0.5
+        assert target["accuracy_ci"][0] <= target["accuracy"] <= target["accuracy_ci"][1]
+    assert document["policies"]["dc-only"]["targets"][0]["offload_frac"] == 1.0
+    assert (folder / runs.REPORT_FILE).stat().st_size > 1000
+    assert (folder / runs.JUNIT_FILE).is_file()
+
+
+def test_a_report_can_be_made_again_without_the_lab(played):
+    folder, out, *_ = played
+    (folder / runs.REPORT_FILE).unlink()
+    done = invoke("report", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policies"] == json.loads(out)["policies"]
+    assert (folder / runs.REPORT_FILE).is_file()
+    shown = invoke("report", folder)
+    assert "edge-only" in shown.stdout
+
+
+def test_a_run_compared_with_itself(played):
+    folder, *_ = played
+    done = invoke("compare", folder, folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("command", [("report",), ("compare", "."), ("run", "--resume")])
+def test_a_folder_without_a_run_is_wrong_usage(command, tmp_path):
+    done = invoke(*command, tmp_path, "--json")
+    assert done.returncode == Exit.USAGE
+    assert json.loads(done.stdout)["error"]["kind"] == "ConfigError"
+
+
+def test_out_and_resume_exclude_each_other(played, tmp_path):
+    folder, *_ = played
+    done = invoke("run", "--resume", folder, "--out", tmp_path)
+    assert done.returncode == Exit.USAGE
+
+
+def test_an_unknown_key_is_named_with_the_likely_one(experiment, tmp_path):
+    for name in ("lab.toml", "campaign.toml"):
+        (tmp_path / name).write_text((experiment / name).read_text())
+    campaign = tmp_path / "campaign.toml"
+    campaign.write_text(campaign.read_text().replace("policies =", "policys ="))
+    done = invoke("run", tmp_path, "--out", tmp_path / "run")
+    assert done.returncode == Exit.USAGE
+    assert "campaign.toml: policys: unknown key. Did you mean 'policies'?" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_run_that_was_stopped_can_be_completed(how, experiment, tmp_path):
+    folder = tmp_path / "stopped"
+    run = [sys.executable, "-c", "from testbed.cli import main; main()", "run", str(experiment)]
+    process = subprocess.Popen([*run, "--out", str(folder)], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not list(folder.glob("trials/*/attempt-1.jsonl")):
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(how)
+    _, err = process.communicate(timeout=30)
+    if how is not signal.SIGKILL:
+        assert process.returncode == Exit.INTERRUPTED
+        assert f"--resume {folder}" in err
+        assert "Traceback" not in err
+    assert invoke("report", folder).returncode == Exit.INFRASTRUCTURE
+    done = invoke("run", experiment, "--resume", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    for policy in json.loads(done.stdout)["policies"].values():
+        assert sum(policy["outcomes"].values()) == 120
+
+
+def test_the_newest_run_is_found(tmp_path):
+    assert runs._newest(tmp_path / "none") is None
+    (tmp_path / "a").mkdir()
+    assert runs._newest(tmp_path) == tmp_path / "a"
+    with pytest.raises(ConfigError):
+        runs.run_folder(tmp_path)
