@@ -113,6 +113,9 @@ class Loader:
         key = ("blob", sha256)
         size, total = self._parts.piece_bytes, len(data)
         window = size * (1 if self._parts.lossy else _WINDOW_PIECES)
+        patience = _STALL
+        if self._parts.lossy:
+            patience = S // 2 + round(4 * size * S / (self._parts.line_bytes_per_s or 1e6))
         sent = have = state.have
         while have < total:
             while sent < total and sent - have < window:
@@ -120,7 +123,7 @@ class Loader:
                 talk.put_piece(m.PutBlob(sha256, total, sent, part))
                 sent += len(part)
             try:
-                await talk.answer(key, 2 * S if self._parts.lossy else _STALL)
+                await talk.answer(key, patience)
             except BoardError:
                 if self._parts.lossy:
                     return await self._ask(talk, sha256)

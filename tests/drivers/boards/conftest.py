@@ -132,7 +132,9 @@ def done(message, exits=None, **report):
     """What an agent answers to an Infer: class 1 for every item."""
     items = len(message.samples)
     rows = b"".join(struct.pack("<2f", 0.25, 0.75) for _ in range(items))
-    return m.Done(message.action, 1, 2, 3, exits or (0,) * items, (Tensor("float32", (items, 2), rows),), report)
+    return m.Done(
+        message.action, 1, 2, 3, exits or (0,) * items, (Tensor("float32", (items, 2), rows),), report
+    )
 
 
 @pytest.fixture

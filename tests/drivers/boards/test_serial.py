@@ -104,7 +104,9 @@ async def test_a_noisy_line_loses_no_action_and_doubles_none(board, line, seed):
     def hurt(data):
         if rng.random() < 0.03:
             at = rng.randrange(len(data))
-            return rng.choice((data[:at], data[:at] + b"\xff" + data[at + 1 :], data[:at] + b"noise" + data[at:]))
+            return rng.choice(
+                (data[:at], data[:at] + b"\xff" + data[at + 1 :], data[:at] + b"noise" + data[at:])
+            )
         return data
 
     line.hurt = hurt

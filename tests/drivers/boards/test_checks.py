@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import time
+
+from drivers.boards.checks import examine
+from drivers.boards.composition import Composition, Probe
+from testbed.errors import HostKeyError
+from testbed.wire import messages as m
+
+
+async def examined(far_side, spec, **changes):
+    parts = Composition(kind="t", make_link=lambda: far_side, **changes)
+    return [result async for result in examine(spec, parts, time.monotonic_ns)]
+
+
+async def fine():
+    return "fine"
+
+
+async def test_own_steps_come_first_and_a_failure_skips_the_rest(far_side, make_spec):
+    async def wrong():
+        raise HostKeyError(link="ssh://b", seen="SHA256:seen")
+
+    probes = (
+        Probe(step="network", look=fine),
+        Probe(step="host key", look=wrong),
+        Probe(step="login", look=fine),
+    )
+    results = await examined(far_side, make_spec(), probes=probes)
+    assert [(r.step, r.state) for r in results[:3]] == [
+        ("network", "ok"),
+        ("host key", "failed"),
+        ("login", "skipped"),
+    ]
+    assert "SHA256:seen" in results[1].finding
+    assert results[1].cure
+    assert all(r.state == "skipped" for r in results[2:])
+    assert not far_side.opened
+
+
+async def test_facts_are_told_in_words(far_side, make_spec):
+    facts = {
+        "machine": "aarch64",
+        "python": "3.8.10",
+        "runtimes": {"onnxruntime": {"version": "1.16"}},
+        "meters": {"ina3221": ["VDD_IN", "VDD_SOC"]},
+        "settings": ["power-mode"],
+    }
+    far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts=facts)]
+    results = {r.step: r for r in await examined(far_side, make_spec(models={}))}
+    assert "aarch64, Python 3.8.10" in results["agent"].finding
+    assert "onnxruntime (version 1.16)" in results["runtime"].finding
+    assert "total is VDD_IN" in results["meter"].finding
+    assert "power-mode" in results["power mode"].finding
+    assert results["models"].finding == "none asked for"
+    assert {r.state for r in results.values()} == {"ok"}
+
+
+async def test_a_model_that_does_not_load_is_the_step_that_failed(far_side, make_spec):
+    far_side.replies[m.AskBlob] = lambda x: [m.BlobState(x.sha256, 1, True, "")]
+    far_side.replies[m.LoadModel] = lambda x: [m.Loaded(x.request, x.model, False, 0, 0, "no provider")]
+    results = await examined(far_side, make_spec())
+    assert (results[-1].step, results[-1].state) == ("models", "failed")
+    assert "no provider" in results[-1].finding

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import shutil
+import stat
+import sys
+
+import pytest
+
+from drivers.boards.agent_file import agent_name
+from drivers.boards.board import AgentBoard
+from drivers.boards.ssh_board import SshOptions, check_python, ssh_composition
+from drivers.links.deploy import CommandResult
+from testbed.contracts.board import BoardContract, Listener
+from testbed.errors import BoardError, ConfigError, HostKeyError
+
+
+class SshBoardContract(BoardContract):
+    transport = "paramiko"
+
+    @pytest.fixture
+    def options(self, ssh_server, tmp_path):
+        return SshOptions(
+            host="127.0.0.1",
+            port=ssh_server.port,
+            user="tester",
+            identity=str(ssh_server.identity),
+            fingerprint=ssh_server.host_key.get_fingerprint(),
+            transport=self.transport,
+            python=sys.executable,
+            folder=str(tmp_path / "board"),
+        )
+
+    @pytest.fixture
+    def board(self, options, make_spec):
+        spec = make_spec("ssh")
+        return AgentBoard(spec, ssh_composition(spec, options))
+
+    @pytest.fixture
+    def kill(self, ssh_server):
+        return ssh_server.cut
+
+
+class TestBoardByParamiko(SshBoardContract):
+    pass
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client is installed here")
+class TestBoardByOpenSsh(SshBoardContract):
+    transport = "openssh"
+
+
+def options_for(ssh_server, folder, **changes):
+    fields = {
+        "host": "127.0.0.1",
+        "port": ssh_server.port,
+        "user": "tester",
+        "identity": str(ssh_server.identity),
+        "fingerprint": ssh_server.host_key.get_fingerprint(),
+        "python": sys.executable,
+        "folder": str(folder),
+    }
+    return SshOptions(**fields | changes)
+
+
+async def test_the_agent_is_deployed_for_the_user_alone_and_only_once(ssh_server, make_spec, tmp_path):
+    spec, folder = make_spec("ssh"), tmp_path / "board"
+    parts = ssh_composition(spec, options_for(ssh_server, folder))
+    for finding in ("uploaded", "is there already"):
+        (step,) = [probe for probe in parts.probes if probe.step == "deployment"]
+        assert finding in await step.look()
+    file = folder / agent_name()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+async def test_a_wrong_host_key_is_refused_with_the_one_seen(ssh_server, make_spec, tmp_path):
+    spec = make_spec("ssh")
+    options = options_for(ssh_server, tmp_path / "board", fingerprint="SHA256:" + "x" * 43)
+    with pytest.raises(HostKeyError, match="SHA256:"):
+        await AgentBoard(spec, ssh_composition(spec, options)).open(Listener())
+    assert not (tmp_path / "board").exists()
+
+
+class Old:
+    """A board that answers what it is told to."""
+
+    def __init__(self, *answer):
+        self.answer = CommandResult(*answer)
+
+    def run(self, argv):
+        return self.answer
+
+
+def test_python_before_3_8_is_refused_with_a_cure():
+    with pytest.raises(BoardError, match=r"3\.6\.9") as caught:
+        check_python(Old(0, "3.6.9\n", ""), "python3", "b")
+    assert "3.8" in caught.value.cure
+    with pytest.raises(BoardError, match="not found"):
+        check_python(Old(127, "", "python3: not found"), "python3", "b")
+    assert check_python(Old(0, "3.8.0\n", ""), "python3", "b") == "3.8.0"
+
+
+def test_provider_and_threads_go_to_onnxruntime_only(ssh_server, make_spec, tmp_path):
+    spec = make_spec("ssh")
+    options = options_for(ssh_server, tmp_path, provider="CUDAExecutionProvider", threads=2)
+    parts = ssh_composition(spec, options)
+    assert parts.load_options(spec.models["quick"]) == {}
+    forced = ssh_composition(spec, options_for(ssh_server, tmp_path, threads=2, runtime="onnxruntime"))
+    assert forced.load_options(spec.models["quick"]) == {"threads": 2}
+
+
+def test_a_transport_that_is_not_installed_is_an_error_of_the_lab_file(
+    ssh_server, make_spec, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        ssh_composition(make_spec("ssh"), options_for(ssh_server, tmp_path, transport="openssh"))
+    assert caught.value.key == "boards.board.transport"
+    assert caught.value.cure
