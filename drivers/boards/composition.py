@@ -133,13 +133,3 @@ def with_relay(composition: Composition, spec: BoardSpec) -> Composition:
 def ok(step: str, finding: str) -> CheckResult:
     """A step that went well."""
     return CheckResult(step=step, state="ok", finding=finding)
-
-
-def no_such_model(spec: BoardSpec, model: str) -> ConfigError:
-    """The error for a model that the lab file does not give the board."""
-    return ConfigError(
-        f"board {spec.id} is asked for model {model}, which it is not given",
-        file=spec.file,
-        key=f"boards.{spec.id}.models",
-        cure="Add the model to the board's list",
-    )

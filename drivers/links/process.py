@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from drivers.links.health import Sign
@@ -200,8 +199,3 @@ class ChildStream:
             pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
             if pipe is not None and not pipe.is_closing():
                 pipe.pause_reading() if verb == "pause_reading" else pipe.resume_reading()
-
-
-def program_exists(path: str) -> bool:
-    """Whether ``path`` is an executable file."""
-    return Path(path).is_file() and os.access(path, os.X_OK)

@@ -24,7 +24,8 @@ async def test_stamps_and_the_smallest_round_trip():
         probes.take(m.ProbeReply(sent.seq, sent.t0, 7, 8), sent.t0 + 50 * sent.seq)
 
     seen = await probes.run(3, send)
-    assert [(p.t0, p.t1, p.t2, p.t3, p.boot) for p in events][0] == (100, 7, 8, 150, 3)
+    first = events[0]
+    assert (first.t0, first.t1, first.t2, first.t3, first.boot) == (100, 7, 8, 150, 3)
     assert (seen.rtt, seen.loss_frac) == (50, 0.0)
     assert seen.up_bytes_per_s == math.inf
 
