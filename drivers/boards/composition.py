@@ -8,7 +8,6 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from testbed.errors import ConfigError
 from testbed.model.lab import BoardSpec, CheckResult, ModelFiles, parse_options
 from testbed.ports import Link
 from testbed.units import MS, Ns

@@ -38,7 +38,7 @@ async def test_a_child_that_closes_its_input_is_lost():
     child = await run("import os, time; os.close(0); print('closed', flush=True); time.sleep(30)")
     assert (await child.inbox.take()).startswith(b"closed")
     async with asyncio.timeout(5):
-        while child.valve.health is not Health.DOWN:
+        while child.valve.health is not Health.DOWN:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.01)
     with pytest.raises(LinkError):
         await child.write(b"x")
@@ -48,7 +48,7 @@ async def test_a_child_that_closes_its_input_is_lost():
 async def test_reading_is_paused_while_nobody_takes():
     child = await run("import os\nwhile True: os.write(1, bytes(65536))")
     async with asyncio.timeout(10):
-        while not child.inbox.full:
+        while not child.inbox.full:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0.005)
     assert len(await child.inbox.take()) < 6 << 20
     await child.stop()
