@@ -85,6 +85,9 @@ class FarSide:
         except TimeoutError as error:
             await self.stop()
             raise self._error(f"the virtual board did not start within {START_S:g} s") from error
+        except BaseException:
+            await self.stop()
+            raise
 
     async def order(self, name: str, **arguments: object) -> None:
         """Have something done there, and wait until it is.

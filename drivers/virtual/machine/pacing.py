@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from drivers.agent.runtimes import LoadedInfo, Outcome
+from drivers.virtual.machine.stopping import in_paced_time
 from drivers.virtual.machine.waiting import wait_until
 from testbed.wire.messages import CANCELLED_EXIT
 
@@ -107,6 +108,7 @@ class PacedRuntime:
         instance: int,
         inputs: Sequence[Tensor],
         thresholds: Sequence[Sequence[float]],
+        stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
         expected_service_ns: int,
@@ -122,8 +124,10 @@ class PacedRuntime:
             start = time.monotonic_ns()
         try:
             with self._work(model):
+                batch = max(len(thresholds) - len(cancelled()), 1)
+                rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
                 outcome = self._answer(
-                    model, instance, inputs, thresholds, samples, cancelled, expected_service_ns, audit
+                    model, instance, inputs, rules, samples, cancelled, expected_service_ns, audit
                 )
                 real = time.monotonic_ns() - start
                 asked = _service(profile, outcome.exits, u)
@@ -157,8 +161,9 @@ class PacedRuntime:
         """What the model says; its report holds only what concerns the emulation."""
 
         def really() -> Outcome:
+            never = (0,) * len(thresholds)
             return self._inner.run(
-                model, instance, inputs, thresholds, samples, cancelled, expected_service_ns
+                model, instance, inputs, thresholds, never, samples, cancelled, expected_service_ns
             )
 
         replay = self._replays.get(model)
