@@ -43,12 +43,15 @@ def pace_errors(steps: Iterable[Step]) -> dict[str, Pace]:
     """Pace error by board, of boards that were asked to keep a pace; an executed batch counts once."""
     actual: dict[str, list[int]] = {}
     asked: dict[str, list[int]] = {}
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     for step in steps:
-        if step.asked_service is None or step.started is None or step.finished is None or step.action in seen:
+        if step.asked_service is None or step.started is None or step.finished is None:
             continue
-        if step.batch > 1:
-            seen.add(step.action)
+        if step.batch > 1:  # action numbers may start anew with a trial, the board's stamps do not repeat
+            execution = (step.action, step.started)
+            if execution in seen:
+                continue
+            seen.add(execution)
         actual.setdefault(step.board, []).append(step.finished - step.started)
         asked.setdefault(step.board, []).append(step.asked_service)
     return {

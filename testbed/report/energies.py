@@ -42,7 +42,7 @@ def energy_row(material: Material) -> EnergyRow:
         sigma_mj=None if sigma_j is None else sigma_j / answered * 1e3,
         total_j=total_j,
         idle_j=idle_j,
-        origin=weakest(part.origin for part in parts).value,
+        origin=weakest(part.origin for part in parts).value if total_j is not None else "",
         scope=scope,
         reason=reason,
     )

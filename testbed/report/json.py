@@ -42,7 +42,7 @@ def _energy(row: EnergyRow) -> dict[str, Any]:
     return {
         "value": row.net_mj,
         "sigma": row.sigma_mj,
-        "origin": row.origin,
+        "origin": row.origin or None,
         "scope": row.scope,
         "reason": row.reason or None,
     }

@@ -103,7 +103,7 @@ def policies(analysis: Analysis) -> Table:
             words.percent(row.deadline_miss_frac),
             words.energy(row.energy),
             words.number(row.energy.gross_mj),
-            row.response_origin,
+            row.response_origin or words.NONE,
             words.number(row.lateness_p99_ms),
         )
         for row in analysis.policies

@@ -96,7 +96,7 @@ def policy_row(material: Material, energy: EnergyRow) -> PolicyRow:
         p99_ms=_p99(material),
         deadline_miss_frac=whole.deadline_miss_frac,
         energy=energy,
-        response_origin=_response_origin(material).value,
+        response_origin=_response_origin(material),
         answers=dict(sorted(Counter(board for board in data.board if board).items())),
         lateness_p50_ms=_at(data.lateness_ms, 0.5),
         lateness_p99_ms=_at(data.lateness_ms, 0.99),
@@ -142,9 +142,10 @@ def _p99(material: Material) -> Estimate:
     return quantile(material.columns.response_ms[material.columns.answered], 0.99)
 
 
-def _response_origin(material: Material) -> Origin:
+def _response_origin(material: Material) -> str:
     answering = material.answering
-    return weakest({line.response_origin for line in material.lines if line.board in answering})
+    origins = {line.response_origin for line in material.lines if line.board in answering}
+    return weakest(origins).value if origins else ""
 
 
 def _at(values: NDArray[np.float64], q: float) -> float | None:

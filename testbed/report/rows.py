@@ -44,7 +44,7 @@ class EnergyRow(Struct, frozen=True, kw_only=True):
 
     Attributes:
         net_mj: above idle. gross_mj: all of it. sigma_mj: standard uncertainty of the net.
-        total_j, idle_j: over all load windows.
+        total_j, idle_j: over all load windows. origin: empty where there is no figure.
     """
 
     net_mj: float | None
@@ -62,7 +62,7 @@ class PolicyRow(Struct, frozen=True, kw_only=True):
 
     Attributes:
         reason: why its trials do not count, or an empty string.
-        response_origin: the weakest origin among the parts of its answers.
+        response_origin: the weakest origin among the parts of its answers; empty without answers.
         answers: answers by the board of the last step they rest on.
         lateness_p99_ms: our own generator, seen minus intended arrival; it is inside every response time.
     """

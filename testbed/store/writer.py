@@ -84,9 +84,8 @@ class RunWriter:
         folder = self.folder / "trials" / start.trial
         try:
             folder.mkdir(exist_ok=True)
-            attempt = 1 + max(
-                (int(p.stem.partition("-")[2]) for p in folder.glob("attempt-*.jsonl")), default=0
-            )
+            numbers = [path.stem.partition("-")[2] for path in folder.glob("attempt-*.jsonl")]
+            attempt = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
             return TrialWriter(self, folder, msgspec.structs.replace(start, attempt=attempt))
         except OSError as error:
             raise StoreError(f"cannot be written: {error.strerror}", file=folder) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from testbed.measure.pace import pace_errors, why_withhold
@@ -41,6 +42,11 @@ def test_a_batch_counts_once_and_real_boards_not_at_all():
     found = pace_errors([*batch, step(2, MS, None, board="real")])
     assert found["v"].n == 1
     assert "real" not in found
+
+
+def test_the_same_action_number_in_another_trial_is_another_execution():
+    again = msgspec.structs.replace(step(1, MS, MS, batch=3), started=5, finished=9)
+    assert pace_errors([step(1, MS, MS, batch=3), again])["v"].n == 2
 
 
 def test_p99_is_withheld_only_for_the_boards_that_answer():

@@ -18,7 +18,7 @@ from tests.testbed.store.synthetic import write_run
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    return read_run(write_run(folder / "a", count=400)), read_run(write_run(folder / "b", count=400))
+    return read_run(write_run(folder / "a", count=100)), read_run(write_run(folder / "b", count=100))
 
 
 def with_header(run, **changes):

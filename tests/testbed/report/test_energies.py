@@ -67,6 +67,7 @@ def test_without_idle_windows_there_is_gross_only(run):
 def test_what_cannot_be_had_says_why(run, changes, reason):
     found = energy_with(run, **changes)
     assert found.net_mj is None
+    assert found.origin == ""
     assert reason in found.reason
 
 

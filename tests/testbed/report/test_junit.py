@@ -17,7 +17,7 @@ from tests.testbed.store.synthetic import write_run
 
 @pytest.fixture(scope="module")
 def analysis(tmp_path_factory):
-    return analyse(read_run(write_run(tmp_path_factory.mktemp("run") / "run", count=400)))
+    return analyse(read_run(write_run(tmp_path_factory.mktemp("run") / "run", count=120)))
 
 
 def missed(row):

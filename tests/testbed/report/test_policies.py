@@ -8,6 +8,7 @@ import pytest
 
 from testbed.model.environment import HostUse
 from testbed.model.record import TrialStatus
+from testbed.model.request import Outcome
 from testbed.report.policies import accuracy_of, contended_boards
 from testbed.report.tables import analyse
 from testbed.store.reader import read_run
@@ -85,3 +86,19 @@ def test_only_measured_boards_on_this_very_host_are_contended(tmp_path):
     assert contended_boards([replace(attempt, host=(elsewhere,))]) == {}
     assert contended_boards([attempt]) == {}
     assert facts("host").boot_id == HOST_BOOT
+
+
+def test_without_answers_nothing_is_claimed(tmp_path):
+    run = read_run(write_run(tmp_path / "run", count=4, policies=("dc-only",)))
+    refused = tuple(
+        msgspec.structs.replace(r, outcome=Outcome.REJECTED, used=(), steps=(), label=None, correct=None)
+        for r in run.trials[0].records
+    )
+    trial = msgspec.structs.replace(run.trials[0], records=refused)
+    (row,) = analyse(msgspec.structs.replace(run, trials=(trial,))).policies
+    assert row.response_origin == ""
+    assert row.accuracy.value is None
+    assert row.offload_frac is None
+    assert row.p99_ms.value is None
+    assert row.deadline_miss_frac == 1.0
+    assert [t.verdict for t in row.targets] == ["no answer"] * 4
