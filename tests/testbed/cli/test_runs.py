@@ -76,8 +76,8 @@ def test_an_unknown_key_is_named_with_the_likely_one(experiment, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
-def test_a_run_that_was_stopped_can_be_completed(how, experiment, tmp_path):
+def test_a_polite_kill_is_an_interrupt_and_the_run_can_be_completed(experiment, tmp_path):
+    # SIGINT and SIGKILL are in tests/flow/test_interrupted.py.
     folder = tmp_path / "stopped"
     run = [sys.executable, "-c", "from testbed.cli import main; main()", "run", str(experiment)]
     process = subprocess.Popen([*run, "--out", str(folder)], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
@@ -85,12 +85,11 @@ def test_a_run_that_was_stopped_can_be_completed(how, experiment, tmp_path):
     while time.monotonic() < deadline and not list(folder.glob("trials/*/attempt-1.jsonl")):
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(how)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
-    if how is not signal.SIGKILL:
-        assert process.returncode == Exit.INTERRUPTED
-        assert f"--resume {folder}" in err
-        assert "Traceback" not in err
+    assert process.returncode == Exit.INTERRUPTED
+    assert f"--resume {folder}" in err
+    assert "Traceback" not in err
     assert invoke("report", folder).returncode == Exit.INFRASTRUCTURE
     done = invoke("run", experiment, "--resume", folder, "--json")
     assert done.returncode == 0, done.stderr
