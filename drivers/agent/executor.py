@@ -1,11 +1,11 @@
-"""One thread for each model instance: takes actions from its queue, runs them, reports what came out."""
+"""One thread for each lane of the board: takes actions from its queue, runs them, reports what came out."""
 
 from __future__ import annotations
 
 import threading
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from drivers.agent.ledger import Stage
 from testbed.errors import LocalWireError
@@ -21,78 +21,80 @@ if TYPE_CHECKING:
     from testbed.wire.messages import Infer
 
 
+class _Job(NamedTuple):
+    model: str
+    runtime: Runtime
+    entry: Entry
+
+
 class Executor:
-    """Runs the actions of one instance of one model, in the order they came."""
+    """One lane: runs one batch at a time, whatever the model, in the order they came."""
 
     def __init__(
         self,
-        runtime: Runtime,
-        instance: int,
+        lane: int,
         *,
-        name: str,
         ledger: Ledger,
         outlet: Outlet,
         now_ns: Callable[[], int],
         report_start: bool,
     ) -> None:
-        """Start the thread; ``name`` is for people."""
-        self._runtime = runtime
-        self._instance = instance
+        """Start the thread; it lives as long as the agent."""
+        self._lane = lane
         self._ledger = ledger
         self._outlet = outlet
         self._now_ns = now_ns
         self._report_start = report_start
-        self._queue: deque[Entry] = deque()
-        self._ready = threading.Condition()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._queue: deque[_Job] = deque()
+        self._running: str | None = None
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name=f"lane {lane}", daemon=True).start()
 
-    def put(self, entry: Entry) -> bool:
-        """Queue an action; false if this executor is being stopped."""
-        with self._ready:
-            if self._stopping:
-                return False
-            self._queue.append(entry)
-            self._ready.notify()
-            return True
+    def put(self, model: str, runtime: Runtime, entry: Entry) -> None:
+        """Queue an action."""
+        with self._changed:
+            self._queue.append(_Job(model, runtime, entry))
+            self._changed.notify_all()
 
-    def stop(self, timeout_s: float) -> bool:
-        """Fail what is queued, wait for what runs; whether it ended in time."""
-        with self._ready:
-            self._stopping = True
-            left = list(self._queue)
-            self._queue.clear()
-            self._ready.notify()
-        for entry in left:
+    def fail_queued(self, model: str) -> None:
+        """Fail what is queued for a model; what others have queued keeps its place."""
+        with self._changed:
+            dropped = [job.entry for job in self._queue if job.model == model]
+            self._queue = deque(job for job in self._queue if job.model != model)
+        for entry in dropped:
             if entry.stage is Stage.QUEUED:
                 text = "the model was unloaded before it started"
                 self._reply(entry, Failed("action", entry.action, "unloaded", text, ""))
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+
+    def wait_until_free_of(self, model: str, timeout_s: float) -> bool:
+        """Wait until this lane does not run a model any more; whether that was so in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._running != model, max(0.0, timeout_s))
 
     def _run(self) -> None:
         while True:
-            with self._ready:
-                while not self._queue and not self._stopping:
-                    self._ready.wait()
-                if not self._queue:
-                    return
-                entry = self._queue.popleft()
+            with self._changed:
+                self._running = None
+                self._changed.notify_all()
+                while not self._queue:
+                    self._changed.wait()
+                model, runtime, entry = self._queue.popleft()
+                self._running = model
             infer = entry.infer
             if infer is not None and self._ledger.start(entry):
-                self._reply(entry, self._execute(entry, infer))
+                self._reply(entry, self._execute(runtime, entry, infer))
 
-    def _execute(self, entry: Entry, infer: Infer) -> Done | Failed:
+    def _execute(self, runtime: Runtime, entry: Entry, infer: Infer) -> Done | Failed:
         started = self._now_ns()
         if self._report_start:
             self._outlet.send(Started(infer.action, started))
         try:
-            outcome = self._runtime.run(
+            outcome = runtime.run(
                 infer.model,
-                self._instance,
+                self._lane,
                 (infer.input,),
                 infer.thresholds,
+                infer.stop_after_ns or (0,) * entry.batch,
                 infer.samples,
                 lambda: entry.cancelled,
                 infer.expected_service_ns,

@@ -242,5 +242,5 @@ def _fingerprint(infer: Infer) -> tuple[Any, ...]:
     """Tells orders under one number apart without reading a large input whole."""
     data = infer.input.data
     crc = zlib.crc32(data[-_SAMPLED_BYTES:], zlib.crc32(data[:_SAMPLED_BYTES]))
-    samples, shape = tuple(infer.samples), tuple(infer.input.shape)
-    return (infer.model, infer.instance, samples, tuple(map(tuple, infer.thresholds)), shape, crc)
+    rules = (tuple(map(tuple, infer.thresholds)), tuple(infer.stop_after_ns))
+    return (infer.model, infer.instance, tuple(infer.samples), rules, tuple(infer.input.shape), crc)

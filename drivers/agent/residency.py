@@ -1,8 +1,9 @@
-"""Which models are resident, and the executors that serve them."""
+"""Which models are resident, and the lanes that all of them share."""
 
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING
 
@@ -26,17 +27,18 @@ _UNLOAD_SECONDS = 30.0
 class Resident:
     """A model that is loaded."""
 
-    def __init__(
-        self, order: LoadModel, runtime: Runtime, executors: list[Executor], memory_bytes: int
-    ) -> None:
+    def __init__(self, order: LoadModel, runtime: Runtime, memory_bytes: int) -> None:
         self.order = order
         self.runtime = runtime
-        self.executors = executors
+        self.instances = max(1, order.instances)
         self.memory_bytes = memory_bytes
 
 
 class Residency:
-    """The models of this agent. ``submit`` is for the reader, everything else for the housekeeper."""
+    """The models of this agent. ``submit`` is for the reader, everything else for the housekeeper.
+
+    Instance i of every model runs in lane i; there are as many lanes as any model ever had instances.
+    """
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Residency:
         self._report_start = report_start
         self._runtimes: dict[str, Runtime] = {}
         self._models: dict[str, Resident] = {}
+        self._lanes: list[Executor] = []
         self._lock = threading.Lock()
 
     def models(self) -> list[str]:
@@ -79,15 +82,14 @@ class Residency:
         infer = entry.infer
         if infer is None:
             return None
-        with self._lock:
+        with self._lock:  # kept while queueing: nothing may be queued behind an unload
             resident = self._models.get(infer.model)
-        if resident is None:
-            return Failed("action", infer.action, "no-model", f"{infer.model!r} is not resident", "")
-        if infer.instance >= len(resident.executors):
-            text = f"{infer.model!r} has {len(resident.executors)} instances, no number {infer.instance}"
-            return Failed("action", infer.action, "no-instance", text, "")
-        if not resident.executors[infer.instance].put(entry):
-            return Failed("action", infer.action, "no-model", f"{infer.model!r} is being unloaded", "")
+            if resident is None:
+                return Failed("action", infer.action, "no-model", f"{infer.model!r} is not resident", "")
+            if infer.instance >= resident.instances:
+                text = f"{infer.model!r} has {resident.instances} instances, no number {infer.instance}"
+                return Failed("action", infer.action, "no-instance", text, "")
+            self._lanes[infer.instance].put(infer.model, resident.runtime, entry)
         return None
 
     def load(self, order: LoadModel) -> Message:
@@ -111,20 +113,11 @@ class Residency:
         except Exception as error:  # noqa: BLE001 - reported, and the agent goes on
             text = f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
             return Loaded(order.request, order.model, False, 0, 0, text)
-        executors = [
-            Executor(
-                runtime,
-                instance,
-                name=f"{order.model}[{instance}]",
-                ledger=self._ledger,
-                outlet=self._outlet,
-                now_ns=self._now_ns,
-                report_start=self._report_start,
-            )
-            for instance in range(max(1, order.instances))
-        ]
+        loaded = Resident(order, runtime, info.memory_bytes)
         with self._lock:
-            self._models[order.model] = Resident(order, runtime, executors, info.memory_bytes)
+            while len(self._lanes) < loaded.instances:
+                self._lanes.append(self._lane(len(self._lanes)))
+            self._models[order.model] = loaded
         return Loaded(order.request, order.model, True, self._now_ns() - begin, info.memory_bytes, info.text)
 
     def unload(self, model: str, *, timeout_s: float = _UNLOAD_SECONDS) -> str:
@@ -133,11 +126,23 @@ class Residency:
             resident = self._models.pop(model, None)
         if resident is None:
             return ""
-        ended = [executor.stop(timeout_s) for executor in resident.executors]
-        if not all(ended):
-            return f"{model!r} still runs; its memory is not freed"
+        lanes = self._lanes[: resident.instances]
+        for lane in lanes:
+            lane.fail_queued(model)
+        until = time.monotonic() + timeout_s
+        if not all(lane.wait_until_free_of(model, until - time.monotonic()) for lane in lanes):
+            return f"{model!r} still runs; its memory is not freed, and its lane stays taken until it ends"
         resident.runtime.unload(model)
         return ""
+
+    def _lane(self, number: int) -> Executor:
+        return Executor(
+            number,
+            ledger=self._ledger,
+            outlet=self._outlet,
+            now_ns=self._now_ns,
+            report_start=self._report_start,
+        )
 
     def _runtime(self, name: str) -> Runtime:
         if name not in self._runtimes:

@@ -112,8 +112,9 @@ class Service:
 
     def _infer(self, infer: m.Infer) -> None:
         batch = len(infer.thresholds)
-        if not 0 < batch <= 0xFFFF or len(infer.samples) != batch:
-            text = f"a batch has as many thresholds as samples, not {batch} and {len(infer.samples)}"
+        stops = len(infer.stop_after_ns)
+        if not 0 < batch <= 0xFFFF or len(infer.samples) != batch or stops not in (0, batch):
+            text = f"a batch of {batch} thresholds has as many samples and stops, not {len(infer.samples)} and {stops}"
             self._outlet.post(m.Failed("action", infer.action, "malformed", text, ""))
             return
         entry, replies = self._ledger.admit(infer, self._now_ns())

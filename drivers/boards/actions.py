@@ -63,6 +63,8 @@ class Actions:
     def add(self, order: Infer, payload: Payload, samples: tuple[int, ...]) -> str | None:
         """Take an order; gives the reason if it cannot be carried out."""
         why = refusal_of(order, len(payload))
+        if why is None and order.earliest is not None and order.earliest - self._now() > self._limit:
+            why = f"`earliest` is further ahead than the {self._limit // MS} ms that an action may take"
         if why is None:
             self.ledger.add(Flight(order, payload, samples))
         return why

@@ -168,12 +168,11 @@ class Ledger:
         return (f for f in self._going.values() if f.again is not None and f.again <= now)
 
     def overtaken_by(self, done: Flight) -> Iterator[Flight]:
-        """Accepted flights of the same queue on the board that should have answered before ``done`` did."""
-        key = (done.order.model, done.order.instance)
+        """Accepted flights of the same lane on the board that should have answered before ``done`` did."""
         for number, flight in self._going.items():
             if number >= done.number:
                 return
-            if flight.accepted and (flight.order.model, flight.order.instance) == key:
+            if flight.accepted and flight.order.instance == done.order.instance:
                 yield flight
 
     def drain(self) -> list[Flight]:

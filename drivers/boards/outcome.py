@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testbed.errors import BoardError
-from testbed.model.action import Sample
+from testbed.model.action import Sample, Transport
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.origin import Origin
 from testbed.wire import Tensor
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from drivers.boards.ledger import Flight
     from testbed.model.action import Infer
+    from testbed.units import Ns
 
 _NOTHING = ItemResult(label=-1, confidence=0.0)
 
@@ -29,18 +30,16 @@ def refusal_of(order: Infer, items: int) -> str | None:
         order: what is asked.
         items: inputs that came with it.
     """
-    for asked, what in (
-        (order.layers is not None, "a range of layers"),
-        (order.keep, "keeping outputs on the board"),
-        (order.codec != "raw", f"codec {order.codec}"),
-        (any(item.exit.stop_after is not None for item in order.batch), "stopping after a time"),
-        (
-            any(not isinstance(item.input, Sample) or item.place for item in order.batch),
-            "other inputs than samples",
-        ),
+    for field, asked in (
+        ("layers", order.layers is not None),
+        ("keep", order.keep),
+        ("codec", order.codec != "raw"),
+        ("transport", order.transport is not Transport.RELIABLE),
+        ("input", any(not isinstance(item.input, Sample) for item in order.batch)),
+        ("place", any(item.place is not None for item in order.batch)),
     ):
         if asked:
-            return f"this board does not support {what}"
+            return f"this driver does not carry `{field}` yet"
     if items != len(order.batch):
         return f"{len(order.batch)} items were ordered with {items} inputs"
     return None
@@ -57,10 +56,18 @@ def infer_message(flight: Flight) -> m.Infer:
         model=order.model,
         instance=order.instance,
         thresholds=[order.batch[p].exit.min_confidence for p in kept],
+        stop_after_ns=_stops([order.batch[p].exit.stop_after for p in kept]),
         samples=samples or (-1,) * len(kept),
         input=Tensor(str(payload.dtype), payload.shape, payload.tobytes()),
         expected_service_ns=0,
     )
+
+
+def _stops(limits: list[Ns | None]) -> list[int]:
+    """For the wire: nothing at all where nobody has a limit; at once is after 1 ns, since 0 means never."""
+    if all(limit is None for limit in limits):
+        return []
+    return [0 if limit is None else max(limit, 1) for limit in limits]
 
 
 def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:

@@ -1,6 +1,7 @@
 """Takes models and batches, gives outcomes: what an executor asks of a runtime.
 
-One object per runtime name serves all its models; it is called by one thread per model instance.
+One object per runtime name serves all its models; it is called by one thread per lane
+(``instance``), which serves all models in turn.
 Does not know the wire's sessions, queues or clocks.
 """
 
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
             instance: int,
             inputs: Sequence[Tensor],
             thresholds: Sequence[Sequence[float]],
+            stop_after_ns: Sequence[int],
             samples: Sequence[int],
             cancelled: Callable[[], AbstractSet[int]],
             expected_service_ns: int,
         ) -> Outcome:
             """Execute a batch; ``thresholds`` and ``samples`` as in ``Infer``.
 
+            ``stop_after_ns`` always has an entry for each item: it leaves at the first exit reached so long
+            after the start, 0 for never. The look is taken when an exit has run.
             ``cancelled()`` gives the items cancelled so far; look before the first exit and between exits.
             """
 

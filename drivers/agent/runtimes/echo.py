@@ -1,6 +1,7 @@
 """A runtime that gives back its input: for links, tests and benchmarks; nothing is inferred.
 
-Options: ``sleep_ns`` per exit, ``exits`` (default 1; all items take the last), ``fail`` (raise this text).
+Options: ``sleep_ns`` per exit, ``exits`` (default 1; items take the last unless stopped
+by ``stop_after_ns``), ``fail`` (raise this text).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class EchoRuntime:
         instance: int,
         inputs: Sequence[Tensor],
         thresholds: Sequence[Sequence[float]],
+        stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
         expected_service_ns: int,
@@ -55,14 +57,23 @@ class EchoRuntime:
         sleep_ns, exits, fail = self._models[model]
         if fail:
             raise RuntimeError(fail)
-        gone: AbstractSet[int] = cancelled()
-        for _ in range(exits):
+        begin = time.monotonic_ns()
+        taken = [exits - 1] * len(thresholds)
+        inside = set(range(len(thresholds)))
+        for depth in range(exits):
             if sleep_ns:
                 time.sleep(sleep_ns / 1e9)
-            gone = cancelled()
-            if len(gone) == len(thresholds):
+            gone = inside & cancelled()
+            for i in gone:
+                taken[i] = CANCELLED_EXIT
+            inside -= gone
+            spent = time.monotonic_ns() - begin
+            late = [i for i in inside if 0 < stop_after_ns[i] <= spent]
+            for i in late:
+                taken[i] = depth
+            inside.difference_update(late)
+            if not inside:
                 break
-        taken = [CANCELLED_EXIT if i in gone else exits - 1 for i in range(len(thresholds))]
         return Outcome(taken, inputs, {"instance": instance})
 
     def unload(self, model: str) -> None:

@@ -2,8 +2,8 @@
 
 A chain ``part0, part1, ...``: part 0 takes the input and gives ``exit0`` (probabilities) and features; part
 k takes features of part k-1, by name, and gives ``exit<k>`` and features. The exit is the output named
-``exit<k>`` or ``probabilities``, else the first. After an exit, items that are confident enough leave the
-batch.
+``exit<k>`` or ``probabilities``, else the first. After an exit, items that are confident enough, or that have been
+inside for as long as their ``stop_after_ns``, leave the batch.
 
 Options: ``provider`` (force one), ``threads`` (intra-op, default: onnxruntime's own), ``spin`` (let its threads spin
 between runs, default true; false leaves the cores to others), ``warmup`` (runs at load, default 1; inputs of
@@ -78,6 +78,7 @@ class OnnxRuntime:
         instance: int,
         inputs: Sequence[Tensor],
         thresholds: Sequence[Sequence[float]],
+        stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
         expected_service_ns: int,
@@ -87,6 +88,7 @@ class OnnxRuntime:
         Raises:
             ValueError: the batch does not match its input.
         """
+        begin = time.monotonic_ns()
         import numpy as np
 
         chain = self._models[model][instance]
@@ -99,20 +101,22 @@ class OnnxRuntime:
         items = np.arange(batch)
         features = {chain[0].get_inputs()[0].name: given}
         exit_ns: list[int] = []
-        begin = time.monotonic_ns()
         for depth, part in enumerate(chain):
             items, features = _without(cancelled(), items, features)
             if not len(items):
                 break
             scores, features = _run_part(part, depth, features)
-            exit_ns.append(time.monotonic_ns() - begin)
+            spent = time.monotonic_ns() - begin
+            exit_ns.append(spent)
             if probabilities is None:
                 probabilities = np.zeros((batch, scores.shape[1]), scores.dtype)
             best = scores.max(axis=1)
             last = depth == len(chain) - 1
             leaves = np.array(
                 [
-                    last or (depth < len(thresholds[i]) and best[row] >= thresholds[i][depth])
+                    last
+                    or (depth < len(thresholds[i]) and best[row] >= thresholds[i][depth])
+                    or 0 < stop_after_ns[i] <= spent
                     for row, i in enumerate(items)
                 ]
             )

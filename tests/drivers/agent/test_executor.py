@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 
 from testbed.wire import messages as m
 from tests.drivers.agent.conftest import PICTURE, infer
@@ -26,6 +27,38 @@ def test_a_repeated_order_is_executed_once(start):
     assert host.expect(m.Done) == first
     host.nothing(m.Done)
     host.send(infer(1, items=2))
+    assert host.expect(m.Failed).code == "action-reused"
+
+
+def test_two_models_take_turns_in_one_lane_in_the_order_they_came(start):
+    host = start()
+    host.greet()
+    host.load("a", sleep_ns=20_000_000, instances=2)
+    host.load("b", sleep_ns=20_000_000)
+    host.send(*(infer(i, model="ab"[i % 2]) for i in range(8)))
+    runs = [host.expect(m.Done) for _ in range(8)]
+    assert [run.action for run in runs] == list(range(8))
+    assert all(earlier.finished <= later.started for earlier, later in pairwise(runs))
+
+
+def test_two_models_in_two_lanes_run_at_the_same_time(start):
+    host = start()
+    host.greet()
+    host.load("a", sleep_ns=300_000_000)
+    host.load("b", sleep_ns=300_000_000, instances=2)
+    host.send(infer(1, model="a"), infer(2, model="b", instance=1))
+    one, two = host.expect(m.Done), host.expect(m.Done)
+    assert max(one.started, two.started) < min(one.finished, two.finished)
+
+
+def test_the_time_inside_is_limited_by_item(start):
+    host = start()
+    host.greet()
+    host.load(exits=3, sleep_ns=1_000_000)
+    host.send(infer(1, items=2, stop_after_ns=(1, 0)), infer(2, items=2))
+    assert host.expect(m.Done).exits == (0, 2)
+    assert host.expect(m.Done).exits == (2, 2)
+    host.send(infer(1, items=2, stop_after_ns=(2, 0)))
     assert host.expect(m.Failed).code == "action-reused"
 
 

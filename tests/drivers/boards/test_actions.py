@@ -7,6 +7,7 @@ from drivers.boards.actions import Actions
 from drivers.boards.composition import CommonOptions, Composition
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Item
+from testbed.model.execution import WINDOW_MISSED
 from testbed.wire import messages as m
 
 MS = 1_000_000
@@ -28,15 +29,48 @@ class Stage:
         self.actions = Actions(1, parts, self.events.append, lambda: self.t, 1)
         self.actions.ledger.credits = 10
 
-    def order(self, action, requests=(1,)):
+    def order(self, action, requests=(1,), **window):
         batch = tuple(Item(request=r) for r in requests)
-        order = Infer(id=action, board="b", model="m", batch=batch)
+        order = Infer(id=action, board="b", model="m", batch=batch, **window)
         assert self.actions.add(order, np.zeros((len(requests), 100), np.uint8), ()) is None
 
     def leave(self):
         flight, message = self.actions.next()
         self.actions.mark_sent(flight)
         return message
+
+
+def test_an_action_is_held_back_until_it_may_start():
+    stage = Stage()
+    stage.order(1, earliest=400 * MS)
+    stage.order(2)
+    assert stage.leave().action == 1  # numbers on the wire follow the way out
+    assert stage.actions.next() is None
+    stage.t = 400 * MS
+    stage.leave()
+    assert [event.action for event in stage.events] == [2, 1]
+
+
+def test_an_action_is_not_held_back_for_ever():
+    stage = Stage()
+    order = Infer(id=1, board="b", model="m", batch=(Item(request=1),), earliest=5001 * MS)
+    assert "`earliest`" in stage.actions.add(order, np.zeros((1, 1), np.uint8), ())
+    assert len(stage.actions.ledger) == 0
+
+
+def test_an_action_that_cannot_leave_in_its_window_fails():
+    stage = Stage()
+    stage.actions.ledger.credits = 1
+    stage.order(1)
+    stage.order(2, latest=100 * MS)
+    stage.order(3, earliest=300 * MS, latest=200 * MS)
+    stage.leave()
+    stage.t = 100 * MS + 1
+    stage.actions.tick(stage.t)
+    assert (stage.events[-1].action, stage.events[-1].error) == (2, WINDOW_MISSED)
+    stage.t = 250 * MS
+    stage.actions.tick(stage.t)
+    assert (stage.events[-1].action, stage.events[-1].error) == (3, WINDOW_MISSED)
 
 
 def test_an_unaccepted_action_is_repeated_after_its_line_time_and_ever_later():

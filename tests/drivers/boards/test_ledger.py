@@ -59,9 +59,9 @@ def test_items_drop_out_only_while_waiting():
     assert ledger.find(2) is None
 
 
-def test_overtaken_are_older_accepted_and_of_the_same_queue():
+def test_overtaken_are_older_accepted_and_of_the_same_lane():
     ledger = Ledger(9)
-    for each in (flight(1), flight(2), flight(3, model="other"), flight(4), flight(5)):
+    for each in (flight(1), flight(2), flight(3, instance=1), flight(4, model="other"), flight(5)):
         ledger.add(each)
     flights = [ledger.next(0) for _ in range(5)]
     for each in flights[:1] + flights[2:]:

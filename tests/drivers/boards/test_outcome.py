@@ -6,7 +6,7 @@ import pytest
 from drivers.boards.ledger import Flight
 from drivers.boards.outcome import execution_of, infer_message, refusal_of
 from testbed.errors import BoardError
-from testbed.model.action import ExitRule, Infer, Item, Output, Place
+from testbed.model.action import ExitRule, Infer, Item, Output, Place, Region, Transport
 from testbed.model.origin import Origin
 from testbed.wire import Tensor
 from testbed.wire import messages as m
@@ -27,15 +27,32 @@ def done(rows, exits=None, **report):
     ("changes", "what"),
     [
         ({"layers": (0, 2)}, "layers"),
-        ({"keep": True}, "keeping"),
-        ({"codec": "jpeg"}, "codec jpeg"),
-        ({"batch": (Item(request=1, exit=ExitRule(stop_after=5)),)}, "stopping"),
-        ({"batch": (Item(request=1, input=Output(action=1, port="")),)}, "other inputs"),
-        ({"batch": (Item(request=1, place=Place(canvas=0, x=0, y=0)),)}, "other inputs"),
+        ({"keep": True}, "keep"),
+        ({"codec": "jpeg"}, "codec"),
+        ({"transport": Transport.LOSSY}, "transport"),
+        ({"batch": (Item(request=1, input=Output(action=1, port="")),)}, "input"),
+        ({"batch": (Item(request=1, input=Region(request=1, box=(0, 0, 1, 1))),)}, "input"),
+        ({"batch": (Item(request=1, place=Place(canvas=0, x=0, y=0)),)}, "place"),
     ],
 )
-def test_what_the_wire_cannot_carry_is_refused(changes, what):
-    assert what in refusal_of(order(**changes), 1)
+def test_what_the_wire_cannot_carry_is_refused_by_its_name(changes, what):
+    assert refusal_of(order(**changes), 1) == f"this driver does not carry `{what}` yet"
+
+
+def test_nothing_is_wrong_with_an_ordinary_order():
+    assert refusal_of(order(), 1) is None
+    assert "2 items were ordered with 1 inputs" in refusal_of(order(2), 1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "carried"),
+    [((None, None, None), []), ((None, 7, 5), [0, 5]), ((0, None, None), [1, 0])],
+)
+def test_limits_on_time_are_carried_for_what_is_kept(limits, carried):
+    batch = tuple(Item(request=i, exit=ExitRule(stop_after=limit)) for i, limit in enumerate(limits))
+    flight = Flight(order(batch=batch), np.zeros((3, 2), np.uint8), ())
+    flight.kept = (0, 2)
+    assert infer_message(flight).stop_after_ns == carried
 
 
 def test_message_keeps_thresholds_and_inputs_together():

@@ -5,8 +5,8 @@ from testbed.wire.messages import CANCELLED_EXIT
 from tests.drivers.agent.conftest import PICTURE
 
 
-def run(runtime, cancelled=frozenset(), items=2):
-    return runtime.run("m", 0, (PICTURE,), ((),) * items, (-1,) * items, lambda: cancelled, 0)
+def run(runtime, cancelled=frozenset(), items=2, stop_after_ns=(0, 0)):
+    return runtime.run("m", 0, (PICTURE,), ((),) * items, stop_after_ns, (-1,) * items, lambda: cancelled, 0)
 
 
 def test_it_gives_back_what_it_got():
@@ -15,6 +15,14 @@ def test_it_gives_back_what_it_got():
     assert run(runtime)[:2] == ([2, 2], (PICTURE,))
     assert run(runtime, frozenset({1})).exits == [2, CANCELLED_EXIT]
     runtime.unload("m")
+
+
+def test_items_leave_when_their_time_is_over():
+    runtime = EchoRuntime()
+    runtime.load("m", (), {"exits": 5, "sleep_ns": 4_000_000}, 1)
+    assert run(runtime, stop_after_ns=(1, 10**12)).exits == [0, 4]
+    early, late = run(runtime, stop_after_ns=(6_000_000, 0)).exits
+    assert 1 <= early <= 4 == late
 
 
 def test_it_fails_on_order():

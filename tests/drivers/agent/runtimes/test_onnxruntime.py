@@ -25,9 +25,10 @@ def array(tensor):
     return np.frombuffer(tensor.data, tensor.dtype).reshape(tensor.shape)
 
 
-def run(runtime, thresholds, images=IMAGES, cancelled=frozenset):
+def run(runtime, thresholds, images=IMAGES, cancelled=frozenset, stop_after_ns=None):
     n = len(thresholds)
-    return runtime.run("m", 0, (tensor(images),), thresholds, (-1,) * n, cancelled, 0)
+    stops = stop_after_ns or (0,) * n
+    return runtime.run("m", 0, (tensor(images),), thresholds, stops, (-1,) * n, cancelled, 0)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,25 @@ def test_thresholds_are_of_each_item(chain):
     assert run(chain, ((0.0,), (2.0, 0.0), (), (2.0,), (0.0,), (2.0, 2.0))).exits == [0, 1, 2, 2, 0, 2]
 
 
+def test_an_item_leaves_at_the_first_exit_after_its_time(chain):
+    assert run(chain, ((),) * 6, stop_after_ns=(1,) * 6).exits == [0] * 6
+    assert run(chain, ((2.0, 2.0),) * 6, stop_after_ns=(10**15,) * 6).exits == [2] * 6
+    assert run(chain, ((0.0,),) * 6, stop_after_ns=(10**15,) * 6).exits == [0] * 6  # confident before that
+    mixed = run(chain, ((),) * 6, stop_after_ns=(0, 1, 10**15, 1, 0, 10**15))
+    assert mixed.exits == [2, 0, 2, 0, 2, 2]
+    exits = reference(IMAGES)
+    want = np.where(np.array(mixed.exits)[:, None] == 0, exits[0], exits[2])
+    np.testing.assert_allclose(array(mixed.outputs[0]), want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_time_that_ends_in_the_middle_stops_in_the_middle(chain, monkeypatch):
+    from drivers.agent.runtimes import onnxruntime as room
+
+    stamps = iter([0, 100, 200, 300])
+    monkeypatch.setattr(room.time, "monotonic_ns", lambda: next(stamps))
+    assert run(chain, ((),) * 6, stop_after_ns=(0, 100, 101, 200, 201, 999)).exits == [2, 0, 1, 1, 2, 2]
+
+
 def test_cancelled_items_leave_between_exits(chain):
     asked = iter([frozenset(), frozenset({1, 4})])
     outcome = run(chain, ((),) * 6, cancelled=lambda: next(asked, frozenset({1, 4})))
@@ -114,7 +134,9 @@ def test_through_a_real_agent(start):
     parts = [host.put(path.read_bytes()) for path in PARTS]
     loaded = host.load("ee", "onnxruntime", parts, threads=1)
     assert loaded.load_ns > 0
-    host.send(m.Infer(1, "ee", 0, ((0.0,), ()), (0, 1), tensor(IMAGES[:2]), 0))
+    host.send(m.Infer(1, "ee", 0, ((0.0,), ()), (), (0, 1), tensor(IMAGES[:2]), 0))
     done = host.expect(m.Done)
     assert done.exits == (0, 2)
     assert done.outputs[0].shape == (2, 10)
+    host.send(m.Infer(2, "ee", 0, ((), ()), (0, 1), (0, 1), tensor(IMAGES[:2]), 0))
+    assert host.expect(m.Done).exits == (2, 0)
