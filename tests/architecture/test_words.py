@@ -35,11 +35,16 @@ BANNED = {
 
 # (module, name): why it has to be called so.
 ALLOWED = {
-    ("drivers/agent/executor.py", "_Job"): "an execution that waits on the board, where there are no requests",
+    (
+        "drivers/agent/executor.py",
+        "_Job",
+    ): "an execution that waits on the board, where there are no requests",
 }
 
 TEXT = {".py", ".md", ".toml", ".txt", ".lock", ".cfg", ".yaml", ".yml", ".json", ""}
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:root|home/(?!testbed\b)\w+|Users/\w+|work/(?:main|shared)|tmp/venv)\b")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.])/(?:root|home/(?!testbed\b)\w+|Users/\w+|work/(?:main|shared)|tmp/venv)\b"
+)
 
 
 def names(tree: ast.AST) -> Iterator[str]:

@@ -7,7 +7,9 @@ import pytest
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:randomly -p no:asyncio\n")
+    pytester.makeini(
+        "[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:randomly -p no:asyncio\n"
+    )
     return pytester
 
 
