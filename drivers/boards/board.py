@@ -87,6 +87,7 @@ class AgentBoard:
         self._closing = False
         ready: asyncio.Future[BoardFacts] = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(ready), name=f"board {self.id}")
+        self._life.add_done_callback(lambda life: self._give_up(life, ready))
         try:
             return await asyncio.shield(ready)
         except TestbedError:
@@ -120,7 +121,10 @@ class AgentBoard:
         """Exchange clock probes; see `testbed.ports.Board.probe`. A board that is down gives none."""
         talk = self._talk
         if talk is not None:
-            seen = await talk.probe(count)
+            try:
+                seen = await talk.probe(count)
+            except WireError:
+                return  # the session has just ended; BoardDown tells
             if seen is not None:
                 self._emit(seen)
 
@@ -169,6 +173,14 @@ class AgentBoard:
             await link.close()
             if self._parts.close is not None:
                 await self._parts.close()
+
+    def _give_up(self, life: asyncio.Task[None], ready: asyncio.Future[BoardFacts]) -> None:
+        """Whatever ends the life, `open` does not wait for ever."""
+        if not ready.done():
+            error = BoardError("the driver ended before the board was up", board=self.id)
+            error.__cause__ = None if life.cancelled() else life.exception()
+            ready.set_exception(error)
+            ready.exception()  # `open` may have been cancelled: then nobody else looks at it
 
     def _converse_over(self, link: Link) -> Conversation:
         self._boot += 1

@@ -8,6 +8,7 @@ before sending stay possible as long as can be, and files never hold up an ``Inf
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -152,6 +153,8 @@ class Conversation:
 
     def infer(self, order: Infer, payload: Payload, samples: tuple[int, ...]) -> str | None:
         """Queue an order; gives the reason if it cannot be carried out."""
+        if self._ended.is_set():
+            return "the link was lost"
         why = self._actions.add(order, payload, samples)
         if why is None:
             self._wake.set()
@@ -163,7 +166,8 @@ class Conversation:
         """Take back what still can be; a settled action is left alone."""
         outcome = self._actions.cancel(order)
         if isinstance(outcome, m.Cancel):
-            self.say(outcome)
+            with contextlib.suppress(LocalWireError):  # the session is over: losing the link settles it
+                self.say(outcome)
         elif outcome is not None:
             asyncio.get_running_loop().call_soon(self._emit, outcome)  # never while the caller still sends
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _WINDOW_PIECES = 8  # on a lossy line one at a time: it costs 5 % there and loses no more than one
 _RATE_FROM_BYTES = 64 * 1024
+_RATE_FROM_S = 1e-3
 _STALL = 20 * S
 _TRIES = 5
 
@@ -92,7 +93,6 @@ class Loader:
             return
         data = await asyncio.to_thread(_read_checked, path, sha256, self._spec.id)
         stalled = 0
-        begun, start = time.perf_counter(), state.have
         while True:
             before = state.have
             state = await self._send_pieces(talk, data, state, sha256)
@@ -102,9 +102,6 @@ class Loader:
             if stalled > _TRIES:
                 text = f"{path.name} does not get to the board: {state.text or 'it takes no more'}"
                 raise BoardError(text, board=self._spec.id, cure="See whether the board's disk is full")
-        sent, took = len(data) - start, time.perf_counter() - begun
-        if sent >= _RATE_FROM_BYTES and self._parts.line_bytes_per_s is None:
-            talk.set_rate(sent / max(took, 1e-6))
 
     async def _send_pieces(
         self, talk: Conversation, data: bytes, state: m.BlobState, sha256: str
@@ -117,6 +114,7 @@ class Loader:
         if self._parts.lossy:
             patience = S // 2 + round(4 * size * S / (self._parts.line_bytes_per_s or 1e6))
         sent = have = state.have
+        first: tuple[int, float] | None = None
         while have < total:
             while sent < total and sent - have < window:
                 part = data[sent : sent + size]
@@ -129,10 +127,19 @@ class Loader:
                     return await self._ask(talk, sha256)
                 raise
             state = talk.blobs[sha256]  # several answers may have come at once
-            if state.complete or state.have <= have or state.text:
+            if state.have <= have or state.text:
                 return state
             have = state.have
+            first = first or (have, time.perf_counter())
+            self._tell_rate(talk, have - first[0], time.perf_counter() - first[1])
+            if state.complete:
+                return state
         return await self._ask(talk, sha256)
+
+    def _tell_rate(self, talk: Conversation, size: int, took: float) -> None:
+        """Between two acknowledgements the round trip cancels out; what was too quick to time tells nothing."""
+        if self._parts.line_bytes_per_s is None and size >= _RATE_FROM_BYTES and took >= _RATE_FROM_S:
+            talk.set_rate(size / took)
 
     async def _ask(self, talk: Conversation, sha256: str) -> m.BlobState:
         state: m.BlobState = await talk.ask(m.AskBlob(sha256), ("blob", sha256), _STALL)

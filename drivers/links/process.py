@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 8192
 _SLICE_BYTES = 256 * 1024
-_OTHER_HALF_S = 0.3
+_OTHER_HALF_S = 1.0
 
 
 class _Child(asyncio.SubprocessProtocol):

@@ -1,4 +1,5 @@
 from __future__ import annotations
+
 import asyncio
 
 import numpy as np
@@ -140,3 +141,39 @@ async def test_facts_are_what_the_agent_told(far_side, make_spec):
     await board.close()
     assert (told.facts, told.memory_bytes, told.agent_sha256) == (facts, 8, "ab")
     assert (told.origin, told.link_origin, told.boot_id) == ("emulated", "emulated", "b")
+
+
+async def test_an_error_of_the_driver_itself_does_not_hang_open(far_side, make_spec):
+    async def prepare():
+        raise ZeroDivisionError
+
+    board = board_on(far_side, make_spec(), prepare=prepare)
+    async with asyncio.timeout(BOUND_S):
+        with pytest.raises(BoardError) as caught:
+            await board.open(Listener())
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+async def test_orders_in_the_moment_of_the_loss_end_once(stocked):
+    far_side, spec = stocked
+    board, heard = board_on(far_side, spec), Listener()
+    await board.open(heard)
+    far_side.die()
+    for action in range(30):
+        order = Infer(id=action, board="board", model="quick", batch=(Item(request=1),))
+        board.send(order, np.zeros((1, 4), np.uint8))
+        board.send(Load(id=100 + action, board="board", model="no-such-model"))
+        await asyncio.sleep(0)
+    await heard.until(lambda: bool(heard.of(ev.BoardDown)), BOUND_S)
+    await board.close()
+    assert set(heard.fates()) == {*range(30), *range(100, 130)}
+    assert set(heard.fates().values()) == {1}
+
+
+async def test_a_board_that_is_open_is_not_opened_twice(stocked):
+    far_side, spec = stocked
+    board = board_on(far_side, spec)
+    await board.open(Listener())
+    with pytest.raises(BoardError, match="open already"):
+        await board.open(Listener())
+    await board.close()
