@@ -76,7 +76,7 @@ def find_folder(name: str, *, beside: Path | None = None) -> Path:
     if name in folders:
         return folders[name]
     raise ConfigError(
-        f"no profiles called {name!r}", file=beside, key="profile", cure=did_you_mean(name, folders)
+        f"no profiles called {name!r}", file=beside, key="profiles", cure=did_you_mean(name, folders)
     )
 
 
