@@ -39,6 +39,7 @@ def board_facts(root: Path) -> dict[str, object]:
         "python": platform.python_version(),
         "executable": sys.executable,
         "cpus": os.cpu_count() or 0,
+        "pid": os.getpid(),
     }
     found = jetson.identity(root)
     if found:

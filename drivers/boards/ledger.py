@@ -164,8 +164,14 @@ class Ledger:
         return late
 
     def due_again(self, now: Ns) -> Iterator[Flight]:
-        """Flights to send again."""
-        return (f for f in self._going.values() if f.again is not None and f.again <= now)
+        """Flights to send again; of those accepted only the first of each lane, since the others wait behind it."""
+        lanes: set[int] = set()
+        for flight in self._going.values():
+            behind = flight.accepted and flight.order.instance in lanes
+            if flight.accepted:
+                lanes.add(flight.order.instance)
+            if flight.again is not None and flight.again <= now and not behind:
+                yield flight
 
     def overtaken_by(self, done: Flight) -> Iterator[Flight]:
         """Accepted flights of the same lane on the board that should have answered before ``done`` did."""

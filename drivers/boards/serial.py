@@ -29,6 +29,7 @@ class SerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fie
         pace_bytes_per_s: never hand on faster; ``None`` for the line's own rate.
         agent_sha256: the agent that must be there; ``None`` for the one of this version, empty for any.
         runtime: replaces the runtime that the models name.
+        max_inflight: few, since the line is slower than the board: what waits here can still be taken back.
     """
 
     port: str
@@ -39,6 +40,7 @@ class SerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fie
     pace_bytes_per_s: int | None = None
     agent_sha256: str | None = None
     runtime: str | None = None
+    max_inflight: int = 8
 
 
 def serial(spec: BoardSpec) -> CheckableBoard:

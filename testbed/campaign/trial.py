@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from testbed.campaign.policies import make_policy
 from testbed.coordinator.core import Core
 from testbed.coordinator.live import LiveTrial
-from testbed.measure.environment import host_use, snapshot
+from testbed.measure.environment import boot_id, host_use, snapshot
 from testbed.model.event import BoardDown, BoardUp
+from testbed.model.origin import Origin
 from testbed.model.record import ClockProbe, PowerSamples, RequestRecord, TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD, BoardSeen, Note, TrialStart, Window
@@ -19,10 +20,13 @@ from testbed.units import from_s
 from testbed.workload.mix import draw_requests, fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testbed.campaign.bench import Bench
     from testbed.campaign.design import Trial
     from testbed.campaign.progress import Progress
     from testbed.campaign.spec import Campaign
+    from testbed.model.lab import BoardFacts
     from testbed.model.request import Request
     from testbed.policy.confidence import ThresholdTable
     from testbed.ports import BoardEvent
@@ -84,11 +88,7 @@ async def play_trial(
         bench.inventory.listener = listener
         for facts in bench.inventory.facts.values():
             journal.write(BoardSeen(facts=facts))
-        watched = tuple(
-            int(facts.facts["pid"])
-            for facts in bench.inventory.facts.values()
-            if facts.facts.get("pid") is not None
-        )
+        watched = _on_this_host(bench.inventory.facts.values())
         try:
             await _quiet(journal, IDLE_BEFORE, campaign.measure.idle_s)
             await bench.inventory.probe(campaign.measure.probes)
@@ -108,6 +108,16 @@ async def play_trial(
         status, reason = _judge(tally, listener)
         journal.end(status, counters=_floats(core.counters), reason=reason)
         return status
+
+
+def _on_this_host(boards: Iterable[BoardFacts]) -> tuple[int, ...]:
+    """Agents that really execute on this machine: what they wait for a core is contention in a measured time."""
+    here = boot_id()
+    return tuple(
+        int(facts.facts["pid"])
+        for facts in boards
+        if facts.origin == Origin.MEASURED.value and facts.boot_id == here and "pid" in facts.facts
+    )
 
 
 async def _load(

@@ -35,5 +35,6 @@ def draw_arrivals(arrivals: Arrivals, count: int, rng: np.random.Generator) -> N
         raise ValueError(f"rate_hz must be positive, not {arrivals.rate_hz}")
     mean_ns = S / arrivals.rate_hz
     if arrivals.process == "constant":
-        return np.rint(mean_ns * np.arange(1, count + 1)).astype(np.int64)
-    return np.rint(np.cumsum(rng.exponential(mean_ns, count))).astype(np.int64)
+        return (np.arange(1, count + 1) * mean_ns).round().astype(np.int64)
+    offsets: NDArray[np.int64] = np.rint(np.cumsum(rng.exponential(mean_ns, count))).astype(np.int64)
+    return offsets

@@ -79,7 +79,9 @@ def draw_requests(workload: Workload, task: str, samples: int, seed: int) -> lis
                 arrival=arrival,
                 deadline=None if deadline_ms is None else arrival + from_ms(deadline_ms),
                 min_accuracy=need.min_accuracy,
-                allow_degraded=workload.allow_degraded if need.allow_degraded is None else need.allow_degraded,
+                allow_degraded=workload.allow_degraded
+                if need.allow_degraded is None
+                else need.allow_degraded,
             )
         )
     return requests

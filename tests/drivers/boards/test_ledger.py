@@ -70,6 +70,18 @@ def test_overtaken_are_older_accepted_and_of_the_same_lane():
     assert [f.order.id for f in ledger.overtaken_by(last)] == [1]
 
 
+def test_of_the_accepted_only_the_first_of_a_lane_is_due_again():
+    ledger = Ledger(9)
+    for each in (flight(1), flight(2), flight(3), flight(4, instance=1)):
+        ledger.add(each)
+    flights = [ledger.next(0) for _ in range(4)]
+    for each in flights:
+        each.again = 10
+    flights[0].accepted = flights[1].accepted = flights[3].accepted = True
+    assert [f.order.id for f in ledger.due_again(9)] == []
+    assert [f.order.id for f in ledger.due_again(10)] == [1, 3, 4]
+
+
 def test_expired_leave():
     ledger = Ledger(9)
     for action in (1, 2):

@@ -17,7 +17,9 @@ WORKLOAD = Workload(
 
 def test_same_seed_same_requests_other_seed_others() -> None:
     assert draw_requests(WORKLOAD, TASK, 2000, 5) == draw_requests(WORKLOAD, TASK, 2000, 5)
-    assert fingerprint(draw_requests(WORKLOAD, TASK, 2000, 5)) != fingerprint(draw_requests(WORKLOAD, TASK, 2000, 6))
+    assert fingerprint(draw_requests(WORKLOAD, TASK, 2000, 5)) != fingerprint(
+        draw_requests(WORKLOAD, TASK, 2000, 6)
+    )
 
 
 def test_each_input_comes_once_per_pass() -> None:
