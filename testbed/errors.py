@@ -42,7 +42,9 @@ class ConfigError(TestbedError):
         key: dotted path of the key at fault, or an empty string.
     """
 
-    def __init__(self, message: str, *, file: Path | str | None = None, key: str = "", cure: str = "") -> None:
+    def __init__(
+        self, message: str, *, file: Path | str | None = None, key: str = "", cure: str = ""
+    ) -> None:
         """Name file, key and cure."""
         self.file = str(file) if file is not None else None
         self.key = key

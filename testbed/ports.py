@@ -17,7 +17,16 @@ from testbed.model.view import Health, View
 from testbed.units import Ns
 
 BoardEvent: TypeAlias = (
-    Sent | Executed | Failed | Cancelled | Loaded | BoardUp | BoardDown | NetworkSeen | ClockProbe | PowerSamples
+    Sent
+    | Executed
+    | Failed
+    | Cancelled
+    | Loaded
+    | BoardUp
+    | BoardDown
+    | NetworkSeen
+    | ClockProbe
+    | PowerSamples
 )
 Sink: TypeAlias = Callable[[BoardEvent], None]
 Payload: TypeAlias = NDArray[np.uint8]

@@ -127,7 +127,9 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         unknown = _UNKNOWN_FIELD.fullmatch(text)
         if unknown is not None:
             cure = did_you_mean(unknown["name"], _fields_at(kind, inner))
-            raise ConfigError("unknown key", file=file, key=f"{dotted}.{unknown['name']}", cure=cure) from error
+            raise ConfigError(
+                "unknown key", file=file, key=f"{dotted}.{unknown['name']}", cure=cure
+            ) from error
         raise ConfigError(text, file=file, key=dotted, cure="Correct the value") from error
 
 
@@ -141,6 +143,8 @@ def _fields_at(kind: Any, path: str) -> set[str]:  # noqa: ANN401 - a type expre
         if step.isdigit() or step == "...":
             inner = [arg for one in found for arg in typing.get_args(one)]
         else:
-            inner = [typing.get_type_hints(one).get(step) for one in found if hasattr(one, "__struct_fields__")]
+            inner = [
+                typing.get_type_hints(one).get(step) for one in found if hasattr(one, "__struct_fields__")
+            ]
         found = [arg for one in inner for arg in (one, *typing.get_args(one)) if arg is not None]
     return {name for one in found if hasattr(one, "__struct_fields__") for name in one.__struct_fields__}

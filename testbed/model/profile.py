@@ -96,7 +96,9 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if below and above:
             lo, hi = below[-1], above[0]
             a, b = lo.quantile(q), hi.quantile(q)
-            return a if hi.batch == lo.batch else round(a + (b - a) * (batch - lo.batch) / (hi.batch - lo.batch))
+            return (
+                a if hi.batch == lo.batch else round(a + (b - a) * (batch - lo.batch) / (hi.batch - lo.batch))
+            )
         if below:
             return round(below[-1].quantile(q) * batch / below[-1].batch)
         return rows[0].quantile(q)

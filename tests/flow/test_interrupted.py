@@ -67,7 +67,9 @@ def stat_of(pid: int) -> str:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_keeps_what_was_finished_and_is_completed_by_resume(how: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_run_keeps_what_was_finished_and_is_completed_by_resume(
+    how: signal.Signals, tmp_path: Path
+) -> None:
     experiment = shrink(tmp_path / "hello", REQUESTS, policies='["edge-only", "edgesight"]')
     run = tmp_path / "run"
     process = start("run", experiment, "--out", run, cwd=tmp_path)

@@ -42,7 +42,12 @@ def test_lab_and_seed_can_be_overridden(tmp_path: Path) -> None:
         ("rate_hz = 80", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
         ('process = "poisson"', 'process = "fractal"', "workload.arrivals.process", "fractal"),
         ("min_accuracy = 0.78", "min_accuracy = 78", "workload.needs[0].min_accuracy", "(0, 1]"),
-        ("min_accuracy = 0.78", "min_acuracy = 0.78", "workload.needs[0].min_acuracy", "Did you mean 'min_accuracy'"),
+        (
+            "min_accuracy = 0.78",
+            "min_acuracy = 0.78",
+            "workload.needs[0].min_acuracy",
+            "Did you mean 'min_accuracy'",
+        ),
         ('"edgesight", "edge-only"', '"edgesight", "edgesight"', "policies", "each once"),
         ("blocks = 1", "blocks = 0", "blocks", "at least 1"),
         ("[calibration]", "[options.proteus]\n[calibration]", "options.proteus", "not played"),

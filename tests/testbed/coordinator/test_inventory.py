@@ -42,7 +42,7 @@ class Point:
 
 @pytest.fixture
 def lab_text(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(inventory_module, "entry_points", lambda group: [Point()])  # noqa: ARG005
+    monkeypatch.setattr(inventory_module, "entry_points", lambda group: [Point()])
     return LAB
 
 
@@ -53,7 +53,9 @@ def make(folder: Path, text: str) -> Inventory:
     return Inventory(board_specs(lab, MODELS, lambda _f, _m: None, folder / "state", 1), lab)
 
 
-async def test_open_loads_every_model_and_known_brings_a_core_up_to_date(tmp_path: Path, lab_text: str) -> None:
+async def test_open_loads_every_model_and_known_brings_a_core_up_to_date(
+    tmp_path: Path, lab_text: str
+) -> None:
     inventory = make(tmp_path, lab_text)
     ready: list[int] = []
     await inventory.open(lambda: ready.append(1))
@@ -66,7 +68,9 @@ async def test_open_loads_every_model_and_known_brings_a_core_up_to_date(tmp_pat
     assert all(board.closed == 1 for board in inventory.boards.values())  # type: ignore[attr-defined]
 
 
-async def test_execute_answers_and_its_events_stay_away_from_the_listener(tmp_path: Path, lab_text: str) -> None:
+async def test_execute_answers_and_its_events_stay_away_from_the_listener(
+    tmp_path: Path, lab_text: str
+) -> None:
     inventory = make(tmp_path, lab_text)
     heard: list[BoardEvent] = []
     await inventory.open()

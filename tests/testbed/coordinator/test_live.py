@@ -24,7 +24,7 @@ from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
 from testbed.model.view import View
 from testbed.store.schema import Decided
-from testbed.units import MS, S, Ns
+from testbed.units import MS, Ns, S
 from tests.testbed.coordinator.fake_board import FakeBoard
 
 
