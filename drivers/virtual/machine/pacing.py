@@ -6,7 +6,6 @@ One execution at a time per lane (``instance``), whatever the model, as a sequen
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
@@ -120,8 +119,6 @@ class PacedRuntime:
         with self._guard:
             u, audit = self._paces.random(), self._audits.random() < self._audit_frac
             lane = self._lanes[instance]
-        if any(stop_after_ns):
-            thresholds = _stopping(profile, thresholds, stop_after_ns, u)
         if not lane.acquire(blocking=False):
             lane.acquire()
             start = time.monotonic_ns()
@@ -193,21 +190,6 @@ class PacedRuntime:
                 f"the virtual board has no profile of {model!r}; it has {sorted(self._profiles)}"
             )
         return profile
-
-
-def _stopping(
-    profile: HwProfile, thresholds: Sequence[Sequence[float]], stop_after_ns: Sequence[int], u: float
-) -> list[tuple[float, ...]]:
-    """Thresholds that also stop items where the *board* would have run long enough; the host's time says nothing."""
-    reached = [profile.service_at(len(thresholds), exit_, u) for exit_ in range(profile.exits)]
-    told: list[tuple[float, ...]] = []
-    for given, limit in zip(thresholds, stop_after_ns, strict=True):
-        last = next((exit_ for exit_, at in enumerate(reached) if at >= limit), None) if limit > 0 else None
-        if last is None:
-            told.append(tuple(given))
-        else:
-            told.append((*(tuple(given) + (math.inf,) * last)[:last], 0.0))
-    return told
 
 
 def _service(profile: HwProfile, exits: Sequence[int], u: float) -> int:
