@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from testbed.campaign.bench import profile_lookup
 from testbed.campaign.data import TaskData
+from testbed.campaign.loop import new_loop
 from testbed.coordinator.inventory import Inventory, board_specs
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError, did_you_mean
@@ -116,9 +117,21 @@ class LoopThread:
 
     def __init__(self) -> None:
         """Start it."""
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="testbed", daemon=True)
+        self._closing = asyncio.Event()
+        self._running = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="testbed", daemon=True)
         self._thread.start()
+        self._running.wait()
+
+    def _run(self) -> None:
+        # A runner ends what is left of tasks, generators and threads in order when the loop is done.
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._until_closed())
+
+    async def _until_closed(self) -> None:
+        self._running.set()
+        await self._closing.wait()
 
     def call(self, work: Coroutine[Any, Any, T], limit: Ns) -> T:
         """Run a coroutine there and wait for it.
@@ -134,10 +147,9 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
 
     def close(self) -> None:
-        """Stop the loop and wait for the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """End the loop and wait for the thread."""
+        self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
-        self._loop.close()
 
 
 class BlockingBoard:
