@@ -33,7 +33,7 @@ def main() -> None:
             model="resnet8",
             instance=0,
             thresholds=((),),
-            stop_after_ns=(-1,),
+            stop_after_ns=(),
             samples=(7,),
             input=image,
             expected_service_ns=0,
