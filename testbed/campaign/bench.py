@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.campaign.data import TaskData
+from testbed.campaign.data import Data
 from testbed.campaign.services import measure_services, profile_of
 from testbed.coordinator.inventory import Inventory, board_specs
 from testbed.model.profile import HwProfile, ProfileBook
@@ -26,7 +26,7 @@ PROFILE_EXECUTIONS = 40
 
 @asynccontextmanager
 async def open_lab(
-    lab: LabFile, data: TaskData, *, seed: int, warmup: int, progress: Progress
+    lab: LabFile, data: Data, *, seed: int, warmup: int, progress: Progress
 ) -> AsyncIterator[Bench]:
     """Open every board of a lab and close them all at the end, whatever happens.
 
@@ -51,7 +51,7 @@ async def open_lab(
 class Bench:
     """What a trial is played on."""
 
-    def __init__(self, inventory: Inventory, lab: LabFile, data: TaskData, profiles: ProfileBook) -> None:
+    def __init__(self, inventory: Inventory, lab: LabFile, data: Data, profiles: ProfileBook) -> None:
         """Hold together what belongs together."""
         self.inventory = inventory
         self.lab = lab
@@ -71,7 +71,7 @@ def profile_lookup(lab: LabFile) -> Callable[[str, str], HwProfile | None]:
     return find
 
 
-async def _warm(inventory: Inventory, lab: LabFile, data: TaskData, warmup: int, progress: Progress) -> Bench:
+async def _warm(inventory: Inventory, lab: LabFile, data: Data, warmup: int, progress: Progress) -> Bench:
     """Warm every model up, and measure what no profile is known of."""
     rows: dict[tuple[str, str], HwProfile] = {}
     pairs = [(board, model) for board, spec in inventory.specs.items() for model in spec.models]

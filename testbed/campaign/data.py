@@ -1,4 +1,4 @@
-"""Models and inputs of a task, from its catalogue, in the form that boards, core and calibration want."""
+"""Models and inputs of tasks, from their catalogues, in the form that boards, core and calibration want."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from testbed.errors import ConfigError
 from testbed.model.lab import ModelFiles
 from testbed.zoo.catalog import Catalog, load_catalog, load_graphs, load_predictions, load_samples, shipped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from testbed.model.ids import ModelId
+    from testbed.model.action import Infer
+    from testbed.model.ids import ModelId, TaskId
     from testbed.model.request import Request
     from testbed.ports import Payload
 
@@ -75,3 +78,60 @@ class TaskData:
     def calibration_labels(self) -> NDArray[np.int64]:
         """Labels of the calibration set, int64 (n,)."""
         return load_samples(self.catalog, CALIBRATION).labels.astype(np.int64)
+
+
+class Data:
+    """All tasks of a campaign together.
+
+    Attributes:
+        tasks: by name. models: of all tasks, by name.
+    """
+
+    def __init__(self, catalogs: Mapping[TaskId, Path | None]) -> None:
+        """Read every catalogue.
+
+        Args:
+            catalogs: folder of each task's catalogue; ``None`` for the one shipped for it.
+
+        Raises:
+            ConfigError: as `TaskData`; or a catalogue is for another task, or two tasks name a model alike.
+        """
+        self.tasks = {task: TaskData(task, folder) for task, folder in catalogs.items()}
+        self.models: dict[ModelId, ModelFiles] = {}
+        for task, data in self.tasks.items():
+            if data.catalog.task != task:
+                raise ConfigError(
+                    f"is for task {data.catalog.task!r}, not {task!r}",
+                    file=data.catalog.directory,
+                    key="task",
+                    cure="Name the task in the campaign as its catalogue does",
+                )
+            for name in self.models.keys() & data.models.keys():
+                raise ConfigError(
+                    f"model {name!r} is in the catalogue of another task too",
+                    file=data.catalog.directory,
+                    key=f"models.{name}",
+                    cure="Rename one of them: a lab file names models without their task",
+                )
+            self.models |= data.models
+
+    def of(self, model: ModelId) -> TaskData:
+        """The task a model belongs to."""
+        return self.tasks[self.models[model].task]
+
+    def inputs(self, order: Infer, samples: tuple[int, ...]) -> Payload:
+        """Payload of an order's batch; a batch is of one task, that of its model."""
+        return self.of(order.model).inputs(samples)
+
+    def truth(self, request: Request) -> int | None:
+        """The right label."""
+        return self.tasks[request.task].truth(request)
+
+    def payload_bytes(self, request: Request, codec: str) -> int:
+        """Size of a request's payload on the link."""
+        return self.tasks[request.task].payload_bytes(request, codec)
+
+    @property
+    def samples(self) -> dict[TaskId, int]:
+        """Number of test inputs of every task."""
+        return {task: len(data.images) for task, data in self.tasks.items()}

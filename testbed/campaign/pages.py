@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.campaign.bench import Bench
-    from testbed.campaign.data import TaskData
+    from testbed.campaign.data import Data
     from testbed.campaign.design import Trial
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
@@ -42,7 +42,7 @@ def first_page(
     out: Path,
     campaign: Campaign,
     lab: LabFile,
-    data: TaskData,
+    data: Data,
     bench: Bench,
     trials: list[Trial],
     thresholds: ThresholdTable | None,
@@ -77,7 +77,7 @@ def first_page(
         host=host_facts(cpu_model(), boot_id()),
         seeds={"campaign": campaign.seed},
         thresholds={"table": msgspec.to_builtins(thresholds)} if thresholds is not None else {},
-        labels={"classes": list(data.catalog.classes)},
+        labels={task: list(one.catalog.classes) for task, one in data.tasks.items()},
     )
 
 
@@ -92,7 +92,7 @@ def as_data(campaign: Campaign) -> dict[str, Any]:
     kept = {
         name: getattr(campaign, name)
         for name in campaign.__struct_fields__
-        if name not in ("lab", "catalog", "folder", "text")
+        if name not in ("lab", "tasks", "folder", "text")
     }
     # Through JSON, so that it equals what a header gives back.
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(kept))

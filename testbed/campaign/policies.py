@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import ConfigError, did_you_mean
 from testbed.policy import PolicySettings
-from testbed.policy.confidence import ThresholdTable, calibrate
+from testbed.policy.confidence import ThresholdTable, calibrate, merge
 
 if TYPE_CHECKING:
-    from testbed.campaign.data import TaskData
+    from testbed.campaign.data import Data
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
+    from testbed.model.ids import TaskId
     from testbed.model.profile import ProfileBook
     from testbed.ports import Policy
 
@@ -65,28 +66,39 @@ def make_policy(
     return policy
 
 
-def calibrated(campaign: Campaign, lab: LabFile, data: TaskData) -> ThresholdTable | None:
-    """Confidence thresholds for every pair of an edge model and the best data-centre model of the lab.
+def calibrated(campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable | None:
+    """Confidence thresholds for every pair of an edge model and the best data-centre model of its task.
 
-    ``None`` where there is no pair, or no request asks for an accuracy. Uses the calibration set only.
+    ``None`` where there is no pair, or no request asks for an accuracy. Uses the calibration sets only.
     """
+    table: ThresholdTable | None = None
+    for task in data.tasks:
+        rows = _calibrated(task, campaign, lab, data)
+        if rows is not None:
+            table = rows if table is None else merge(table, rows)
+    return table
+
+
+def _calibrated(task: TaskId, campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable | None:
+    one = data.tasks[task]
     on_site: dict[str, set[str]] = {"edge": set(), "dc": set()}
     for table, _ in lab.boards.values():
-        on_site[table.site].update(table.models)
-    targets = sorted({n.min_accuracy for n in campaign.workload.needs if n.min_accuracy is not None})
+        on_site[table.site].update(model for model in table.models if model in one.models)
+    needs = [need for need in campaign.workload.needs if (need.task or campaign.task) == task]
+    targets = sorted({need.min_accuracy for need in needs if need.min_accuracy is not None})
     if not on_site["edge"] or not on_site["dc"] or not targets:
         return None
-    labels = data.calibration_labels()
-    last = {model: data.calibration_scores(model)[-1] for model in sorted(on_site["dc"])}
+    labels = one.calibration_labels()
+    last = {model: one.calibration_scores(model)[-1] for model in sorted(on_site["dc"])}
     backend = max(last, key=lambda model: float((last[model].argmax(axis=1) == labels).mean()))
     return calibrate(
-        campaign.task,
+        task,
         labels=labels,
-        frontends={model: data.calibration_scores(model) for model in sorted(on_site["edge"])},
+        frontends={model: one.calibration_scores(model) for model in sorted(on_site["edge"])},
         backend=backend,
         backend_scores=last[backend],
         targets=targets,
         z=campaign.calibration.z,
         sha256={model: data.models[model].sha256 for model in sorted(on_site["edge"] | {backend})},
-        dataset_sha256=data.catalog.sets["calibration"].sha256,
+        dataset_sha256=one.catalog.sets["calibration"].sha256,
     )

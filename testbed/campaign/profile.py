@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from testbed.campaign.bench import open_lab
-from testbed.campaign.data import TaskData
+from testbed.campaign.data import Data
 from testbed.campaign.loop import new_loop
 from testbed.campaign.progress import Progress, Silent
 from testbed.campaign.services import measure_services, profile_of
@@ -53,7 +53,7 @@ def profile_board(
         raise ConfigError(
             f"no board {board!r}", file=lab.file, key="boards", cure=did_you_mean(board, lab.boards)
         )
-    data = TaskData(task, catalog)
+    data = Data({task: catalog})
     if model not in data.models:
         raise ConfigError(f"no model {model!r}", key="model", cure=did_you_mean(model, data.models))
     table, options = lab.boards[board]
@@ -68,7 +68,7 @@ def profile_board(
 
 async def _profile(
     lab: LabFile,
-    data: TaskData,
+    data: Data,
     board: BoardId,
     model: ModelId,
     repeats: int,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.campaign.data import TaskData
+from testbed.campaign.data import Data
 from testbed.campaign.policies import make_policy
 from testbed.coordinator.core import Core
 from testbed.coordinator.inventory import board_setups
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
     from testbed.store.reader import Attempt, Run
 
 
-def replay(run: Run, attempt: Attempt, catalog: Path | None = None) -> tuple[list[Decision], list[Decision]]:
+def replay(
+    run: Run, attempt: Attempt, catalogs: dict[str, Path | None] | None = None
+) -> tuple[list[Decision], list[Decision]]:
     """Decisions with actions in them: as they were made live, and as they come out now.
 
     Args:
-        catalog: folder of the task's models where it was not the shipped one.
+        catalogs: folder of each task's models where they were not the shipped ones.
 
     Raises:
         StoreError: the event log cannot be read. ConfigError: the task or the policy is not installed here.
@@ -53,7 +55,7 @@ def replay(run: Run, attempt: Attempt, catalog: Path | None = None) -> tuple[lis
         msgspec.convert(table, ThresholdTable) if table is not None else None,
         attempt.start.seed,
     )
-    data = TaskData(campaign["task"], catalog)
+    data = Data(catalogs or dict.fromkeys(header.labels))
     facts = {seen.id: seen for seen in attempt.boards}
     core = Core(
         policy, board_setups(lab, facts), book, data.payload_bytes, first_action=attempt.start.first_action

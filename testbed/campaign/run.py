@@ -7,7 +7,7 @@ import datetime
 from typing import TYPE_CHECKING
 
 from testbed.campaign.bench import open_lab, profile_lookup
-from testbed.campaign.data import TaskData
+from testbed.campaign.data import Data
 from testbed.campaign.design import design
 from testbed.campaign.loop import new_loop
 from testbed.campaign.pages import as_data, first_page, last_page
@@ -52,7 +52,7 @@ def run_experiment(
     campaign = read_campaign(folder, lab=lab, seed=seed)
     check_policies(campaign)
     lab_file = read_lab(campaign.lab)
-    data = TaskData(campaign.task, campaign.catalog)
+    data = Data(campaign.tasks)
     profile_lookup(lab_file)
     if resume is not None:
         _check_same(resume, campaign, lab_file)
@@ -67,7 +67,7 @@ def run_experiment(
 async def _run(
     campaign: Campaign,
     lab: LabFile,
-    data: TaskData,
+    data: Data,
     out: Path | None,
     resume: Path | None,
     progress: Progress,

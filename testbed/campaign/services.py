@@ -15,7 +15,7 @@ from testbed.units import to_ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testbed.campaign.data import TaskData
+    from testbed.campaign.data import Data
     from testbed.coordinator.inventory import Inventory
     from testbed.model.ids import BoardId, ModelId
     from testbed.model.lab import BoardFacts
@@ -25,7 +25,7 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 async def measure_services(
     inventory: Inventory,
-    data: TaskData,
+    data: Data,
     board: BoardId,
     model: ModelId,
     *,
@@ -45,15 +45,16 @@ async def measure_services(
         BoardError: an execution failed.
     """
     origin = Origin(inventory.facts[board].origin)
+    task = data.of(model)
     exits = data.models[model].exits
     rows = []
     for exit_ in range(exits):
         for batch in batches:
             taken = []
             for run in range(repeats):
-                samples = tuple((run * batch + i) % len(data.images) for i in range(batch))
+                samples = tuple((run * batch + i) % len(task.images) for i in range(batch))
                 rule = ExitRule.at(exit_) if exits > 1 else None
-                executed = await inventory.execute(board, model, data.inputs(samples), samples, rule)
+                executed = await inventory.execute(board, model, task.inputs(samples), samples, rule)
                 taken.append(executed.execution.finished - executed.execution.started)
                 on_run()
             if taken:
@@ -72,15 +73,16 @@ async def measure_services(
 
 
 def profile_of(
-    facts: BoardFacts, data: TaskData, model: ModelId, services: Sequence[Service], *, folder: str = ""
+    facts: BoardFacts, data: Data, model: ModelId, services: Sequence[Service], *, folder: str = ""
 ) -> HwProfile:
     """A profile from measured service times and the catalogue's accuracies."""
-    entry = data.catalog.model(model)
+    catalog = data.of(model).catalog
+    entry = catalog.model(model)
     return HwProfile(
         schema=1,
         board=folder or facts.id,
         model=model,
-        task=data.catalog.task,
+        task=catalog.task,
         service=tuple(services),
         accuracy=tuple(
             Quantity(

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from testbed.coordinator.labfile import read_toml
-from testbed.errors import ConfigError
+from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
 from testbed.workload.mix import Workload
 
@@ -25,11 +25,9 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         z: one-sided safety margin in standard errors; 0 is the naive rule, 1.645 about 95 %.
-        metric: confidence metric.
     """
 
     z: float = 1.645
-    metric: str = "max_softmax"
 
 
 class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +54,8 @@ class Campaign(Struct, frozen=True, kw_only=True):
         policies: levels of the one factor of every campaign; the order within a block is drawn from the seed.
         blocks: replicates; each plays all policies on the same arrivals and inputs, other than the next block's.
         options: per policy, handed to it.
-        catalog: folder with models and data; ``None`` for the one shipped for the task.
+        task: of needs that name none.
+        tasks: folder with models and data of every task; ``None`` for the one shipped for it.
         folder: where the experiment stands; text: the campaign file as it was read.
     """
 
@@ -71,7 +70,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     calibration: Calibration
     measure: Measure
     options: dict[str, dict[str, Any]]
-    catalog: Path | None
+    tasks: dict[str, Path | None]
     folder: Path
     text: str
 
@@ -79,6 +78,10 @@ class Campaign(Struct, frozen=True, kw_only=True):
     def file(self) -> Path:
         """The campaign file."""
         return self.folder / CAMPAIGN_FILE
+
+
+class _Task(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    catalog: str | None = None
 
 
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,6 +98,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     measure: Measure = Measure()
     options: dict[str, dict[str, Any]] = {}
     catalog: str | None = None
+    tasks: dict[str, _Task] = {}
 
 
 def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = None) -> Campaign:
@@ -133,6 +137,9 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
             raise refuse(
                 f"workload.needs[{index}].min_accuracy", "must be in (0, 1]", "Give a fraction, e.g. 0.9"
             )
+        if need.task is not None and need.task != top.task and need.task not in top.tasks:
+            cure = did_you_mean(need.task, {top.task, *top.tasks})
+            raise refuse(f"workload.needs[{index}].task", f"no task {need.task!r}", cure)
     if top.blocks < 1:
         raise refuse("blocks", "must be at least 1", "Ask for at least one block")
     for policy in top.options:
@@ -154,7 +161,13 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         calibration=top.calibration,
         measure=top.measure,
         options=top.options,
-        catalog=(folder / top.catalog).resolve() if top.catalog is not None else None,
+        tasks={
+            name: None if catalog is None else (folder / catalog).resolve()
+            for name, catalog in {
+                top.task: top.catalog,
+                **{n: t.catalog for n, t in top.tasks.items()},
+            }.items()
+        },
         folder=folder,
         text=text,
     )

@@ -50,7 +50,7 @@ async def play_trial(
         PolicyError, StoreError: the trial broke; its attempt stays unfinished.
         asyncio.CancelledError: interrupted; what was open is recorded ABORTED, and the attempt as aborted.
     """
-    requests = draw_requests(campaign.workload, campaign.task, len(bench.data.images), trial.seed)
+    requests = draw_requests(campaign.workload, campaign.task, bench.data.samples, trial.seed)
     options = campaign.options.get(trial.policy, {})
     policy = make_policy(trial.policy, options, bench.lab, bench.profiles, thresholds, trial.seed)
     first_action = trial.number * IDS_PER_TRIAL + 1

@@ -59,7 +59,7 @@ class LiveTrial:
         core: Core,
         policy: Policy,
         boards: Mapping[BoardId, Board],
-        inputs: Callable[[tuple[int, ...]], Payload],
+        inputs: Callable[[Infer, tuple[int, ...]], Payload],
         records: RecordSink,
         *,
         events: RecordSink | None = None,
@@ -68,7 +68,7 @@ class LiveTrial:
         """Put the shell around a core.
 
         Args:
-            inputs: payload of a batch from sample indexes, shape (items, ...).
+            inputs: payload of an order's batch from sample indexes, shape (items, ...).
             records: gets each `RequestRecord` as its request settles.
             events: gets every core event and decision, for replay; ``None`` keeps no log.
             on_close: called once per settled request, for progress.
@@ -196,7 +196,7 @@ class LiveTrial:
             match effect:
                 case Dispatch(board=board, order=order, samples=samples):
                     if isinstance(order, Infer):
-                        self._boards[board].send(order, self._inputs(samples), samples)
+                        self._boards[board].send(order, self._inputs(order, samples), samples)
                     else:
                         if isinstance(order, Load):
                             self._loads.add(order.id)

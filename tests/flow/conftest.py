@@ -17,7 +17,7 @@ def shrink(folder: Path, requests: int, rate_hz: float = 80, policies: str = "")
     lab = ROOT / "experiments" / "labs" / "virtual.toml"
     for old, new in (
         ("requests = 2000", f"requests = {requests}"),
-        ("rate_hz = 80", f"rate_hz = {rate_hz}"),
+        ("rate_hz = 90", f"rate_hz = {rate_hz}"),
         ('lab = "../labs/virtual.toml"', f'lab = "{lab}"'),
         ("idle_s = 1.0", "idle_s = 0.5"),
     ):

@@ -39,7 +39,7 @@ def test_lab_and_seed_can_be_overridden(tmp_path: Path) -> None:
         ("schema = 1", "schema = 9", "schema", "not known"),
         ("question =", "qestion =", "qestion", "Did you mean 'question'"),
         ("requests = 2000", "requests = 0", "workload.requests", "at least 1"),
-        ("rate_hz = 80", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
+        ("rate_hz = 90", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
         ('process = "poisson"', 'process = "fractal"', "workload.arrivals.process", "fractal"),
         ("min_accuracy = 0.78", "min_accuracy = 78", "workload.needs[0].min_accuracy", "(0, 1]"),
         (

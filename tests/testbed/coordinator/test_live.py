@@ -88,7 +88,7 @@ class Rig:
             self.core,
             self.policy,
             self.boards,
-            lambda samples: np.zeros((len(samples), 4), dtype=np.uint8),
+            lambda _order, samples: np.zeros((len(samples), 4), dtype=np.uint8),
             self.records,
             events=self.events,
         )
