@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def shrink(folder: Path, requests: int, rate_hz: float = 80, policies: str = "") -> Path:
+def shrink(folder: Path, requests: int, rate_hz: float = 90, policies: str = "") -> Path:
     """The shipped campaign with fewer requests, beside a copy of nothing: its lab is the shipped one."""
     text = (ROOT / "experiments" / "00-hello" / "campaign.toml").read_text()
     lab = ROOT / "experiments" / "labs" / "virtual.toml"
