@@ -143,6 +143,7 @@ class OpenSshLink:
             async with asyncio.timeout(seconds):
                 while b"Authenticated to " not in child.stderr:
                     if child.returncode is not None:
+                        await asyncio.sleep(0.1)  # its last words may still be in the pipe
                         raise await self._explain()
                     child.news.clear()
                     await child.news.wait()
