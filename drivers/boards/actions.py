@@ -112,13 +112,16 @@ class Actions:
                 flight.expires = now + self._limit
             return flight, message
 
+    def mark_leaving(self, flight: Flight) -> None:
+        """Its first byte is about to be handed to the link."""
+        if flight.sent is None:
+            flight.sent = self._now()
+            if self.ledger.going(flight.number) is flight:
+                self._emit(ev.Sent(t=flight.sent, action=flight.order.id))
+
     def mark_sent(self, flight: Flight) -> None:
         """Its last byte was handed to the link."""
         now = self._now()
-        if flight.sent is None:
-            flight.sent = now
-            if self.ledger.going(flight.number) is flight:
-                self._emit(ev.Sent(t=now, action=flight.order.id))
         if self._lossy and flight.message is not None:
             line = round(2 * (len(flight.message.input.data) + _REPLY_BYTES) * S / self._rate)
             flight.again = now + (_AGAIN + line) * 2**flight.tries
@@ -167,7 +170,7 @@ class Actions:
     def done(self, message: m.Done) -> None:
         """It was executed."""
         now = self._now()
-        flight = self._settle(message.action, now)
+        flight = self.ledger.settle(message.action)
         if flight is None:
             return
         try:
@@ -193,7 +196,7 @@ class Actions:
     def failed(self, message: m.Failed) -> None:
         """The board could not."""
         now = self._now()
-        flight = self._settle(message.number, now)
+        flight = self.ledger.settle(message.number)
         if flight is not None:
             text = f"{message.code}: {message.text}"
             event = ev.Failed(t=now, action=flight.order.id, error=text, traceback=message.traceback)
@@ -217,12 +220,5 @@ class Actions:
             if stage != "too_late":
                 flight.gone.update(fresh)
         elif stage != "too_late":
-            self._settle(message.action, now)
+            self.ledger.settle(message.action)
         self._emit(ev.Cancelled(t=now, action=flight.order.id, stage=stage, requests=requests))
-
-    def _settle(self, number: int, now: Ns) -> Flight | None:
-        flight = self.ledger.settle(number)
-        if flight is not None and flight.sent is None:  # the answer was faster than the writer's turn
-            flight.sent = now
-            self._emit(ev.Sent(t=now, action=flight.order.id))
-        return flight

@@ -308,6 +308,7 @@ class Conversation:
             except LocalWireError as error:
                 self._actions.fail(flight, str(error))
                 continue
+            self._actions.mark_leaving(flight)
             self._leaving = flight
             return True
         return False

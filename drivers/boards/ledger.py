@@ -27,7 +27,7 @@ class Flight:
     Attributes:
         kept: positions of the batch that still stand; cancelled ones have dropped out before sending.
         number: what it is called on the wire. message: kept for sending again.
-        sent: when its last byte was handed to the link. accepted: the agent said it has it.
+        sent: when its first byte was handed to the link. accepted: the agent said it has it.
         expires, again: when to give it up, and when to send it again.
         cancel: the cancel under way for it. gone: positions that were cancelled on the board.
     """

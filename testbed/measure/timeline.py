@@ -51,7 +51,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
 
     @property
     def transfer(self) -> Ns | None:
-        """On the wire both ways, last byte sent to received and finished to answered.
+        """On the wire both ways: first byte sent to all received, and finished to answered.
 
         The clock offset cancels in the sum, so only the drift between the stamps can be wrong in it.
         """

@@ -26,7 +26,7 @@ class Arrived(Event, frozen=True, kw_only=True, tag="arrived"):
 
 
 class Sent(Event, frozen=True, kw_only=True, tag="sent"):
-    """The last byte of an action left the coordinator."""
+    """The first byte of an action is leaving the coordinator: from here on it is on the way."""
 
     action: ActionId
 

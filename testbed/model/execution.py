@@ -60,7 +60,7 @@ class Step(Struct, frozen=True, kw_only=True):
     Attributes:
         id: action and position in its batch.
         decided: when the policy ordered it; coordinator's clock, like ``sent`` and ``answered``.
-        sent: when the last byte left the coordinator, ``None`` if it never did.
+        sent: when the first byte left the coordinator, ``None`` if it never did.
         answered: when the result (or the failure) reached the coordinator.
         received, started, finished: board's own clock, as in `Execution`; ``None`` for a failed attempt.
         boot: counts the board's connections: stamps are comparable only within one.
