@@ -84,11 +84,17 @@ class SshServer:
                 process.exit(127)
                 return
             feeding = asyncio.ensure_future(pump(process.stdin.read, child.stdin))
-            await asyncio.gather(
-                pump(child.stdout.read, process.stdout), pump(child.stderr.read, process.stderr)
-            )
-            feeding.cancel()
-            process.exit(await child.wait())
+            try:
+                await asyncio.gather(
+                    pump(child.stdout.read, process.stdout), pump(child.stderr.read, process.stderr)
+                )
+                process.exit(await child.wait())
+            finally:
+                # Also when the server is stopped under it: nothing may be left for the garbage collector to find.
+                feeding.cancel()
+                if child.returncode is None:
+                    child.kill()
+                child._transport.close()
 
     def cut(self):
         """Drop every connection without a word."""
