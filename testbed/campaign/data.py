@@ -75,6 +75,10 @@ class TaskData:
         """Stored probabilities on the calibration set, per exit float32 (n, classes)."""
         return list(load_predictions(self.catalog, model, CALIBRATION).values())
 
+    def test_scores(self, model: ModelId) -> list[NDArray[np.float32]]:
+        """Stored probabilities on the test set, per exit float32 (n, classes)."""
+        return list(load_predictions(self.catalog, model, TEST).values())
+
     def calibration_labels(self) -> NDArray[np.int64]:
         """Labels of the calibration set, int64 (n,)."""
         return load_samples(self.catalog, CALIBRATION).labels.astype(np.int64)

@@ -16,11 +16,11 @@ from testbed.store.schema import Footer, Header, Planned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.campaign.bench import Bench
     from testbed.campaign.data import Data
     from testbed.campaign.design import Trial
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
+    from testbed.model.profile import ProfileBook
     from testbed.policy.confidence import ThresholdTable
     from testbed.store.writer import RunWriter
 
@@ -43,13 +43,17 @@ def first_page(
     campaign: Campaign,
     lab: LabFile,
     data: Data,
-    bench: Bench,
     trials: list[Trial],
     thresholds: ThresholdTable | None,
+    profiles: ProfileBook,
+    agents: list[str],
 ) -> Header:
-    """The header of a run that is about to begin, on a lab that is already open."""
+    """The header of a run that is about to begin.
+
+    Args:
+        profiles: what the policies believe. agents: SHA-256 of the agent on each board; none in virtual time.
+    """
     commit, dirty = git_state(root())
-    agents = sorted({facts.agent_sha256 for facts in bench.inventory.facts.values() if facts.agent_sha256})
     return Header(
         run=out.name,
         created=datetime.datetime.now(datetime.UTC).isoformat(),
@@ -63,14 +67,14 @@ def first_page(
         lab_sha256=sha256_of(lab.text.encode()),
         profiles={
             f"{board}/{model}": sha256_of(msgspec.json.encode(profile, order="sorted"))
-            for (board, model), profile in bench.profiles.rows.items()
+            for (board, model), profile in profiles.rows.items()
         },
         known={
-            board: {m: profile for (b, m), profile in bench.profiles.rows.items() if b == board}
-            for board in bench.inventory.boards
+            board: {m: profile for (b, m), profile in profiles.rows.items() if b == board}
+            for board in lab.boards
         },
         models={name: "+".join(files.sha256) for name, files in data.models.items()},
-        agent_sha256=agents[0] if len(agents) == 1 else "+".join(agents),
+        agent_sha256="+".join(sorted(set(agents))),
         git_commit=commit,
         git_dirty=dirty,
         versions=versions(),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from testbed.campaign.bench import open_lab, profile_lookup
+from testbed.campaign.bench import open_lab
 from testbed.campaign.data import Data
 from testbed.campaign.design import design
 from testbed.campaign.loop import new_loop
@@ -20,9 +20,6 @@ from testbed.errors import ConfigError
 from testbed.store.provenance import sha256_of
 from testbed.store.reader import read_run
 from testbed.store.writer import RunWriter
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def run_experiment(
@@ -53,38 +50,43 @@ def run_experiment(
     check_policies(campaign)
     lab_file = read_lab(campaign.lab)
     data = Data(campaign.tasks)
-    profile_lookup(lab_file)
     if resume is not None:
         _check_same(resume, campaign, lab_file)
-    elif out is None:
-        from pathlib import Path
-
-        out = Path("runs") / f"{campaign.name}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
+    target = resume or out or new_folder(campaign)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_run(campaign, lab_file, data, out, resume, progress or Silent()))
+        return runner.run(
+            _run(campaign, lab_file, data, target, progress or Silent(), again=resume is not None)
+        )
+
+
+def new_folder(campaign: Campaign) -> Path:
+    """A run folder below the working directory, named after the experiment and the time."""
+    return Path("runs") / f"{campaign.name}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
 
 
 async def _run(
     campaign: Campaign,
     lab: LabFile,
     data: Data,
-    out: Path | None,
-    resume: Path | None,
+    folder: Path,
     progress: Progress,
+    *,
+    again: bool,
 ) -> Path:
     thresholds = calibrated(campaign, lab, data)
     trials = design(campaign)
     async with open_lab(
         lab, data, seed=campaign.seed, warmup=campaign.measure.warmup, progress=progress
     ) as bench:
-        if resume is not None:
-            pending = {planned.trial for planned in read_run(resume).pending}
+        if again:
+            pending = {planned.trial for planned in read_run(folder).pending}
             todo = [trial for trial in trials if trial.id in pending]
-            writer = RunWriter.resume(resume)
+            writer = RunWriter.resume(folder)
         else:
-            assert out is not None
             todo = trials
-            writer = RunWriter.create(out, first_page(out, campaign, lab, data, bench, trials, thresholds))
+            agents = [facts.agent_sha256 for facts in bench.inventory.facts.values()]
+            page = first_page(folder, campaign, lab, data, trials, thresholds, bench.profiles, agents)
+            writer = RunWriter.create(folder, page)
         with writer as run:
             status, reason = "failed", "the run broke"
             try:

@@ -1,0 +1,250 @@
+"""Plays an experiment in virtual time: the same campaign, core and policies on boards that are draws from profiles.
+
+What it knows of the lab comes from an earlier live run: the profiles that run used (the host's measured at its
+start), and the way to each board as its probes saw it. Everything it writes is of origin ``modelled``.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from testbed.campaign.data import Data
+from testbed.campaign.design import design
+from testbed.campaign.pages import first_page, last_page
+from testbed.campaign.policies import calibrated, check_policies, make_policy
+from testbed.campaign.progress import Progress, Silent
+from testbed.campaign.run import new_folder
+from testbed.campaign.spec import read_campaign
+from testbed.coordinator.core import Core
+from testbed.coordinator.inventory import board_setups
+from testbed.coordinator.labfile import read_lab
+from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
+from testbed.coordinator.simulate import ON_COORDINATOR, Costs, VirtualTrial
+from testbed.errors import ConfigError
+from testbed.model import event as ev
+from testbed.model.lab import BoardFacts
+from testbed.model.origin import Origin
+from testbed.model.profile import ProfileBook
+from testbed.model.record import TrialStatus
+from testbed.model.request import Outcome
+from testbed.store.reader import read_events, read_run
+from testbed.store.schema import LOAD, BoardSeen, Note, TrialStart, Window
+from testbed.store.writer import RunWriter
+from testbed.units import from_s
+from testbed.workload.mix import draw_requests, fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.campaign.design import Trial
+    from testbed.campaign.spec import Campaign
+    from testbed.coordinator.labfile import LabFile
+    from testbed.model.record import RequestRecord
+    from testbed.policy.confidence import ThresholdTable
+    from testbed.store.reader import Run
+    from testbed.store.writer import TrialWriter
+
+
+class VirtualLab:
+    """What is known of a lab: the way to each board, and profiles of what it may run."""
+
+    def __init__(self, lab: LabFile, profiles: ProfileBook, links: dict[str, LinkModel]) -> None:
+        """Hold together what belongs together."""
+        self.lab = lab
+        self.profiles = profiles
+        self.links = links
+
+    @classmethod
+    def seen_by(cls, run: Run, lab: LabFile) -> VirtualLab:
+        """The lab as a live run saw it.
+
+        Raises:
+            ConfigError: that run says nothing of a board or of a model on it.
+        """
+        rows = {(b, m): profile for b, models in run.header.known.items() for m, profile in models.items()}
+        links: dict[str, LinkModel] = {}
+        for attempt in run.trials:
+            if attempt.events_file is None:
+                continue
+            for entry in read_events(attempt.events_file):
+                if isinstance(entry, ev.NetworkSeen):
+                    links[entry.board] = LinkModel(
+                        rtt=entry.rtt,
+                        up_bytes_per_s=entry.up_bytes_per_s,
+                        down_bytes_per_s=entry.down_bytes_per_s,
+                    )
+        for board, (table, _) in lab.boards.items():
+            missing = [model for model in table.models if (board, model) not in rows]
+            if board not in links or missing:
+                what = f"no profile of {', '.join(missing)} on it" if missing else "no probe of its link"
+                raise ConfigError(
+                    f"the run in {run.folder} holds {what}",
+                    file=lab.file,
+                    key=f"boards.{board}",
+                    cure="Name a live run of this lab with --after",
+                )
+        return cls(lab, ProfileBook(rows), links)
+
+
+def run_in_virtual_time(
+    folder: Path,
+    *,
+    after: Path,
+    lab: Path | None = None,
+    out: Path | None = None,
+    seed: int | None = None,
+    costs: Costs | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Play every trial of an experiment in virtual time.
+
+    Args:
+        folder: the experiment's folder. lab, seed, out: as in `run_experiment`.
+        after: run folder of an earlier live run on the same lab.
+        costs: declared cost of decisions and plans.
+
+    Returns:
+        the run folder.
+
+    Raises:
+        ConfigError, PolicyError, StoreError: as in `run_experiment`.
+    """
+    campaign = read_campaign(folder, lab=lab, seed=seed)
+    check_policies(campaign)
+    lab_file = read_lab(campaign.lab)
+    data = Data(campaign.tasks)
+    virtual = VirtualLab.seen_by(read_run(after), lab_file)
+    thresholds = calibrated(campaign, lab_file, data)
+    trials = design(campaign)
+    target = out or new_folder(campaign)
+    progress = progress or Silent()
+    page = first_page(target, campaign, lab_file, data, trials, thresholds, virtual.profiles, [])
+    with RunWriter.create(target, page) as run:
+        status, reason = "failed", "the run broke"
+        try:
+            for trial in trials:
+                _play(trial, campaign, virtual, data, thresholds, run, costs or Costs(), after.name, progress)
+            status, reason = "finished", ""
+        except KeyboardInterrupt:
+            status, reason = "interrupted", "stopped by the user"
+            raise
+        except Exception as error:
+            reason = str(error)
+            raise
+        finally:
+            run.close(last_page(run, status, reason))
+        return run.folder
+
+
+def _play(
+    trial: Trial,
+    campaign: Campaign,
+    virtual: VirtualLab,
+    data: Data,
+    thresholds: ThresholdTable | None,
+    run: RunWriter,
+    costs: Costs,
+    after: str,
+    progress: Progress,
+) -> None:
+    requests = draw_requests(campaign.workload, campaign.task, data.samples, trial.seed)
+    options = campaign.options.get(trial.policy, {})
+    policy = make_policy(trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed)
+    core = Core(policy, board_setups(virtual.lab, {}), virtual.profiles, data.payload_bytes, data.truth)
+    start = TrialStart(
+        trial=trial.id,
+        policy=trial.policy,
+        block=trial.block,
+        seed=trial.seed,
+        arrivals_sha256=fingerprint(requests),
+        requests=len(requests),
+        t0=0,
+        wall=datetime.datetime.now(datetime.UTC).isoformat(),
+    )
+    with run.begin(start) as journal:
+        for board, (table, _) in virtual.lab.boards.items():
+            journal.write(BoardSeen(facts=_facts(board, table.kind, table.site)))
+        journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
+        tally = _Tally(journal)
+        progress.start(f"{trial.policy} (virtual time)", len(requests))
+        shell = VirtualTrial(
+            core,
+            policy,
+            modelled_boards(virtual, data, trial.seed),
+            lambda order, samples: data.inputs(order, samples[:1]).nbytes * len(samples),
+            tally,
+            costs=costs,
+            on_close=progress.advance,
+        )
+        begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
+        progress.done()
+        journal.write(Window(name=LOAD, start=begun, end=ended))
+        status = TrialStatus.TIMEOUT if tally.aborted else TrialStatus.OK
+        counters = {name: float(value) for name, value in core.counters.items()}
+        reason = f"{tally.aborted} requests open at the trial's limit" if tally.aborted else ""
+        journal.end(status, counters=counters, reason=reason)
+
+
+def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, ModelledBoard]:
+    """A board for each of the lab's, every one with a stream of random numbers of its own."""
+    answers: dict[str, Answers] = {}
+    boards = {}
+    streams = np.random.SeedSequence([seed, 0x51]).spawn(len(virtual.lab.boards))
+    for (board, (table, _)), stream in zip(virtual.lab.boards.items(), streams, strict=True):
+        for model in table.models:
+            if model not in answers:
+                answers[model] = Answers(data.of(model).test_scores(model))
+        boards[board] = ModelledBoard(
+            board,
+            virtual.links[board],
+            {model: virtual.profiles.rows[board, model] for model in table.models},
+            {model: answers[model] for model in table.models},
+            np.random.default_rng(stream),
+        )
+    return boards
+
+
+def _known(virtual: VirtualLab) -> list[ev.CoreEvent]:
+    events: list[ev.CoreEvent] = []
+    for board, (table, _) in virtual.lab.boards.items():
+        link = virtual.links[board]
+        resident = tuple((model, 1) for model in table.models)
+        events.append(ev.BoardUp(t=0, board=board, boot=ON_COORDINATOR, resident=resident))
+        events.append(
+            ev.NetworkSeen(
+                t=0,
+                board=board,
+                rtt=link.rtt,
+                up_bytes_per_s=link.up_bytes_per_s,
+                down_bytes_per_s=link.down_bytes_per_s,
+            )
+        )
+    return events
+
+
+def _facts(board: str, kind: str, site: str) -> BoardFacts:
+    return BoardFacts(
+        id=board,
+        kind=kind,
+        site=site,
+        boot_id="",
+        agent_sha256="",
+        facts={},
+        origin=Origin.MODELLED.value,
+        link_origin=Origin.MODELLED.value,
+    )
+
+
+class _Tally:
+    """Writes records through and counts those that were cut off."""
+
+    def __init__(self, journal: TrialWriter) -> None:
+        self._journal = journal
+        self.aborted = 0
+
+    def write(self, entry: RequestRecord) -> None:
+        self._journal.write(entry)
+        self.aborted += entry.outcome is Outcome.ABORTED

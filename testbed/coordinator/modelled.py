@@ -1,0 +1,205 @@
+"""A board that exists in virtual time only: a link, lanes and draws from profiles.
+
+It answers with stored predictions and takes as long as its profile says, drawn anew for every batch. Nothing here
+waits: `ModelledBoard.take` says at once when an order will be received, started, finished and answered.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from testbed.model.execution import Execution, ItemResult
+from testbed.model.origin import Origin
+from testbed.units import Ns, S
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from testbed.model.action import ExitRule, Infer
+    from testbed.model.ids import BoardId, ModelId
+    from testbed.model.profile import HwProfile
+
+DRAWS = 4096
+"""Service times drawn at a time: one numpy call costs as much as a few hundred single draws."""
+
+
+class LinkModel(Struct, frozen=True, kw_only=True):
+    """The way to a board, without loss.
+
+    Attributes:
+        rtt: round trip of an empty message [ns]. up_bytes_per_s, down_bytes_per_s: ``inf`` where nothing limits.
+        reply_bytes: size of an answer on the way back.
+    """
+
+    rtt: Ns = 0
+    up_bytes_per_s: float = float("inf")
+    down_bytes_per_s: float = float("inf")
+    reply_bytes: int = 128
+
+
+class Answers:
+    """Stored predictions of one model, laid out for look-ups by sample.
+
+    Args:
+        scores: per exit float (n, classes), softmax.
+    """
+
+    def __init__(self, scores: Sequence[np.ndarray[tuple[int, int], np.dtype[np.float32]]]) -> None:
+        """Turn every row into the result it stands for, once."""
+        self._by_exit = [
+            [
+                ItemResult(
+                    label=int(row.argmax()),
+                    confidence=float(row.max()),
+                    exit=exit_,
+                    scores=tuple(row.tolist()),
+                )
+                for row in rows
+            ]
+            for exit_, rows in enumerate(scores)
+        ]
+
+    def at(self, sample: int, rule: ExitRule, reached: Sequence[Ns]) -> ItemResult:
+        """What an item answers that leaves by ``rule``; ``reached`` is when each exit is reached after the start."""
+        last = len(self._by_exit) - 1
+        wanted = rule.min_confidence
+        for exit_, rows in enumerate(self._by_exit):
+            result = rows[sample]
+            early = exit_ < len(wanted) and result.confidence >= wanted[exit_]
+            if exit_ == last or early or (rule.stop_after is not None and reached[exit_] >= rule.stop_after):
+                return result
+        raise AssertionError("a model has at least one exit")
+
+
+class _Draws:
+    """Service times of one (model, batch): quantiles drawn in blocks, one number for all exits of an execution."""
+
+    def __init__(self, profile: HwProfile, batch: int, rng: np.random.Generator) -> None:
+        p = np.linspace(0.0, 1.0, 201)
+        self._grid = p
+        self._tables = [
+            np.array([profile.service_at(batch, exit_, float(q)) for q in p], dtype=np.float64)
+            for exit_ in range(profile.exits)
+        ]
+        self._rng = rng
+        self._block: list[tuple[int, ...]] = []
+
+    def next(self) -> tuple[Ns, ...]:
+        """Time to each exit [ns], never shorter at a later one."""
+        if not self._block:
+            u = self._rng.random(DRAWS)
+            times = np.array([np.interp(u, self._grid, table) for table in self._tables])
+            times = np.maximum.accumulate(times, axis=0)
+            self._block = [tuple(column) for column in times.astype(np.int64).T.tolist()]
+        return self._block.pop()
+
+
+class Flying:
+    """An order on a modelled board and the instants it will have; ``version`` grows when they change."""
+
+    __slots__ = ("answered", "execution", "finished", "order", "received", "service", "started", "version")
+
+    def __init__(self, order: Infer, received: Ns, service: Ns) -> None:
+        """Instants are set by the lane."""
+        self.order = order
+        self.received = received
+        self.service = service
+        self.started = self.finished = self.answered = 0
+        self.version = 0
+        self.execution: Execution | None = None
+
+
+class ModelledBoard:
+    """One board in virtual time. Lanes run one batch at a time, in the order received."""
+
+    def __init__(
+        self,
+        board: BoardId,
+        link: LinkModel,
+        profiles: Mapping[ModelId, HwProfile],
+        answers: Mapping[ModelId, Answers],
+        rng: np.random.Generator,
+    ) -> None:
+        """An idle board with every model of ``profiles`` on its disk."""
+        self.id = board
+        self.link = link
+        self.busy: Ns = 0
+        self._profiles = profiles
+        self._answers = answers
+        self._rng = rng
+        self._draws: dict[tuple[ModelId, int], _Draws] = {}
+        self._up_free: Ns = 0
+        self._lanes: dict[int, deque[Flying]] = {}
+
+    def load_time(self, model: ModelId) -> Ns:
+        """How long it takes to make a model resident; 0 where no profile says."""
+        quantity = self._profiles[model].load_ms
+        return 0 if quantity is None else round(quantity.value * 1e6)
+
+    def take(self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns) -> Flying:
+        """Accept an order that leaves the coordinator at ``now``; uploads queue on the link, batches on the lane."""
+        leaves = max(now, self._up_free)
+        self._up_free = leaves + round(payload_bytes / self.link.up_bytes_per_s * S)
+        received = self._up_free + self.link.rtt // 2
+        batch = len(order.batch)
+        draws = self._draws.get((order.model, batch))
+        if draws is None:
+            draws = self._draws[order.model, batch] = _Draws(self._profiles[order.model], batch, self._rng)
+        reached = draws.next()
+        answers = self._answers[order.model]
+        items = tuple(
+            answers.at(sample, item.exit, reached) for item, sample in zip(order.batch, samples, strict=True)
+        )
+        # A batch runs as far as its deepest item.
+        flying = Flying(order, received, reached[max(item.exit for item in items)])
+        lane = self._lanes.setdefault(order.instance, deque())
+        self._settle_lane(lane, now)
+        lane.append(flying)
+        self._schedule(lane, len(lane) - 1, items)
+        self.busy += flying.service
+        return flying
+
+    def cancel(self, flying: Flying, now: Ns) -> list[Flying] | None:
+        """Take an order back that arrives there at ``now``; the orders behind it, with new instants.
+
+        ``None`` if it has started: this board does not stop in the middle.
+        """
+        if flying.started <= now:
+            return None
+        lane = self._lanes[flying.order.instance]
+        index = bisect.bisect_left([f.started for f in lane], flying.started)
+        while lane[index] is not flying:
+            index += 1
+        del lane[index]
+        self.busy -= flying.service
+        for place in range(index, len(lane)):
+            execution = lane[place].execution
+            self._schedule(lane, place, execution.items if execution is not None else ())
+        return list(lane)[index:]
+
+    def _schedule(self, lane: deque[Flying], place: int, items: tuple[ItemResult, ...]) -> None:
+        flying = lane[place]
+        free = lane[place - 1].finished if place else 0
+        flying.started = max(flying.received, free)
+        flying.finished = flying.started + flying.service
+        reply = round(self.link.reply_bytes / self.link.down_bytes_per_s * S)
+        flying.answered = flying.finished + self.link.rtt - self.link.rtt // 2 + reply
+        flying.version += 1
+        flying.execution = Execution(
+            received=flying.received,
+            started=flying.started,
+            finished=flying.finished,
+            items=items,
+            origin=Origin.MODELLED,
+        )
+
+    @staticmethod
+    def _settle_lane(lane: deque[Flying], now: Ns) -> None:
+        """Forget what is finished, but keep the last: the next order queues behind it."""
+        while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
+            lane.popleft()

@@ -1,0 +1,132 @@
+"""The virtual-time shell around the real core."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from testbed.coordinator.core import Core
+from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
+from testbed.coordinator.simulate import Costs, VirtualTrial
+from testbed.coordinator.state import BoardSetup
+from testbed.model import event as ev
+from testbed.model.profile import ProfileBook
+from testbed.model.record import RequestRecord
+from testbed.model.request import Outcome, Request
+from testbed.units import MS, S, US
+from tests.testbed.coordinator.test_live import FirstWins, Keep, Loads
+from tests.testbed.coordinator.test_modelled import SCORES, profile
+
+
+def play(
+    requests: list[Request],
+    boards: dict[str, LinkModel],
+    policy: Any = None,
+    limit: int = 10 * S,
+    seed: int = 0,
+    costs: Costs | None = None,
+) -> tuple[list[RequestRecord], Core]:
+    policy = policy or FirstWins(tuple(boards))
+    setups = [BoardSetup(id=name, kind="m", site="edge") for name in boards]
+    core = Core(policy, setups, ProfileBook({}), lambda _r, _c: 100, truth=lambda _: 0)
+    rng = np.random.default_rng(seed)
+    modelled = {
+        name: ModelledBoard(
+            name,
+            link,
+            {"m": profile((1, 5, 20)), "n": profile((1, 1, 1))},
+            {"m": Answers([SCORES]), "n": Answers([SCORES])},
+            rng,
+        )
+        for name, link in boards.items()
+    }
+    records = Keep()
+    trial = VirtualTrial(core, policy, modelled, lambda _o, s: 100 * len(s), records, costs=costs)
+    known = [ev.BoardUp(t=0, board=name, boot=-1, resident=(("m", 1),)) for name in boards]
+    trial.run(requests, known, limit)
+    return records.entries, core
+
+
+def stream(count: int, gap: int, slack: int | None = S) -> list[Request]:
+    return [
+        Request(
+            id=i, task="t", sample=i % 2, arrival=i * gap, deadline=None if slack is None else i * gap + slack
+        )
+        for i in range(count)
+    ]
+
+
+def test_an_idle_board_takes_the_way_there_the_service_and_the_way_back() -> None:
+    costs = Costs(decide=100 * US)
+    link = LinkModel(rtt=40 * MS, up_bytes_per_s=10_000)
+    records, _ = play(stream(1, 0), {"a": link}, costs=costs)
+    [step] = records[0].steps
+    assert step.sent is not None
+    assert step.received is not None
+    assert step.started == step.received
+    assert step.finished is not None
+    assert step.sent - step.decided == costs.decide
+    assert step.received - step.sent == 10 * MS + 20 * MS
+    assert step.answered == step.finished + 20 * MS
+    assert records[0].response == costs.decide + 50 * MS + (step.finished - (step.started or 0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 10), st.sampled_from([None, 3, 30, 300]))
+def test_every_request_has_exactly_one_record_under_any_load(
+    seed: int, gap_ms: int, slack_ms: int | None
+) -> None:
+    slack = None if slack_ms is None else slack_ms * MS
+    boards = {"a": LinkModel(rtt=MS), "b": LinkModel(rtt=9 * MS, up_bytes_per_s=20_000)}
+    records, _ = play(stream(60, gap_ms * MS, slack), boards, seed=seed, limit=2 * S)
+    assert sorted(r.request.id for r in records) == list(range(60))
+    for record in records:
+        for step in record.steps:
+            if step.ok:
+                assert step.decided <= (step.sent or 0) <= (step.received or 0) <= (step.started or 0)
+                assert (step.started or 0) < (step.finished or 0) <= step.answered
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
+    boards = {"a": LinkModel(rtt=MS), "b": LinkModel(rtt=3 * MS)}
+    one, two, other = (
+        msgspec.json.encode(play(stream(200, 4 * MS), boards, seed=seed)[0]) for seed in (5, 5, 6)
+    )
+    assert one == two
+    assert one != other
+
+
+def test_a_board_is_never_booked_twice() -> None:
+    records, _ = play(stream(200, 2 * MS), {"a": LinkModel(rtt=MS), "b": LinkModel(rtt=5 * MS)})
+    for board in ("a", "b"):
+        ran = sorted(
+            (s.started, s.finished)
+            for r in records
+            for s in r.steps
+            if s.board == board and s.started is not None
+        )
+        assert all(before[1] <= after[0] for before, after in zip(ran, ran[1:], strict=False))  # type: ignore[operator]
+
+
+def test_losers_of_a_speculation_are_taken_back_or_run_to_the_end() -> None:
+    records, core = play(stream(200, 2 * MS), {"a": LinkModel(rtt=MS), "b": LinkModel(rtt=5 * MS)})
+    assert core.counters["cancelled_before_start"] > 0
+    assert core.counters["cancelled_too_late"] > 0
+    assert {r.outcome for r in records} == {Outcome.COMPLETED}
+
+
+def test_what_a_policy_loads_first_takes_its_time() -> None:
+    records, _ = play(stream(3, MS), {"a": LinkModel(rtt=MS)}, policy=Loads(("a",)))
+    assert len(records) == 3
+
+
+def test_what_is_open_at_the_limit_is_aborted() -> None:
+    records, _ = play(stream(100, 0, None), {"a": LinkModel()}, limit=50 * MS)
+    outcomes = [r.outcome for r in records]
+    assert len(outcomes) == 100
+    assert Outcome.ABORTED in outcomes
+    assert Outcome.COMPLETED in outcomes
