@@ -28,6 +28,10 @@ class _Child(asyncio.SubprocessProtocol):
         self.exited = asyncio.get_running_loop().create_future()
         self._half = False
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Before the start has returned: a program that ends at once tells its exit status through this.
+        self._owner.adopt(cast("asyncio.SubprocessTransport", transport))
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 1:
             self._owner.inbox.put(data)
@@ -78,6 +82,7 @@ class ChildStream:
         self.inbox = Inbox(pause=self._pause, resume=self._resume)
         self._grace_s = grace_s
         self._transport: asyncio.SubprocessTransport | None = None
+        self._stopped = False
         self._protocol: _Child | None = None
 
     async def start(
@@ -90,7 +95,7 @@ class ChildStream:
         """
         loop = asyncio.get_running_loop()
         try:
-            transport, protocol = await loop.subprocess_exec(
+            transport, self._protocol = await loop.subprocess_exec(
                 lambda: _Child(self),
                 *argv,
                 env=dict(env) if env is not None else None,
@@ -99,16 +104,20 @@ class ChildStream:
         except (OSError, ValueError) as error:
             cure = "Check the path of the program and its permissions"
             raise LinkError(f"cannot start {argv[0]}: {error}", link=self.name, cure=cure) from error
-        self._transport, self._protocol = transport, protocol
         if nice:
             # the child may be gone already, and then its priority does not matter
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, transport.get_pid(), nice)
 
+    def adopt(self, transport: asyncio.SubprocessTransport) -> None:
+        """Take the child that was just started."""
+        self._transport = transport
+        self._stopped = False
+
     @property
     def pid(self) -> int | None:
-        """Process identifier, or ``None`` before the start."""
-        return self._transport.get_pid() if self._transport else None
+        """Process identifier, or ``None`` before the start and after the stop."""
+        return self._transport.get_pid() if self._transport and not self._stopped else None
 
     @property
     def returncode(self) -> int | None:
@@ -152,8 +161,8 @@ class ChildStream:
             LinkError: it is gone, or takes nothing.
         """
         self.valve.check()
-        if self._transport is None:
-            raise LinkError("the process was never started", link=self.name)
+        if self._transport is None or self._stopped:
+            raise LinkError("the process does not run", link=self.name, cure="Open the link first")
         pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         if isinstance(data, bytes) and len(data) <= _SLICE_BYTES:
             pipe.write(data)
@@ -169,9 +178,10 @@ class ChildStream:
         transport, protocol = self._transport, self._protocol
         self.valve.note(Sign.LOST)
         self.inbox.end()
-        if transport is None or protocol is None:
+        if transport is None or protocol is None or self._stopped:
             return
-        self._transport = None
+        # The transport is kept: it knows the exit status, which the error that ends the conversation tells.
+        self._stopped = True
         pipe = transport.get_pipe_transport(0)
         if pipe is not None:
             pipe.close()
@@ -195,7 +205,7 @@ class ChildStream:
         self._reader("resume_reading")
 
     def _reader(self, verb: str) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._stopped:
             pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
             if pipe is not None and not pipe.is_closing():
                 pipe.pause_reading() if verb == "pause_reading" else pipe.resume_reading()
