@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from testbed.campaign.policies import make_policy
 from testbed.coordinator.core import Core
 from testbed.coordinator.live import LiveTrial
+from testbed.errors import StoreError
 from testbed.measure.environment import boot_id, host_use, snapshot
 from testbed.model.event import BoardDown, BoardUp
 from testbed.model.origin import Origin
@@ -168,16 +169,22 @@ class _Listener:
     def __call__(self, event: BoardEvent) -> None:
         match event:
             case ClockProbe() | PowerSamples():
-                self._journal.write(event)
+                self._keep(event)
                 return
             case BoardDown():
                 self.down[event.board] = event.error
                 self.lost.append(f"{event.board}: {event.error}")
-                self._journal.write(Note(t=event.t, text=f"{event.board} is down: {event.error}"))
+                self._keep(Note(t=event.t, text=f"{event.board} is down: {event.error}"))
             case BoardUp():
                 self.down.pop(event.board, None)
-                self._journal.write(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
+                self._keep(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
         self._shell.on_event(event)
+
+    def _keep(self, entry: ClockProbe | PowerSamples | Note) -> None:
+        try:
+            self._journal.write(entry)
+        except StoreError as error:  # a full disk is the trial's end, not the board's
+            self._shell.break_off(error)
 
 
 def _judge(tally: _Tally, listener: _Listener) -> tuple[TrialStatus, str]:

@@ -208,7 +208,11 @@ class Core:
     def _decide(self) -> None:
         lab = self._lab
         touched = lab.touched = [request for request in lab.touched if request in lab.open]
-        decision = self.decision = self._policy.decide(lab.now, lab)
+        try:
+            decision = self.decision = self._policy.decide(lab.now, lab)
+        except Exception as error:
+            # Whatever a policy raises is the policy's doing, and must not look like trouble of a board.
+            raise PolicyError(f"decide raised {type(error).__name__}: {error}") from error
         self._book.counters["decisions"] += 1
         lab.touched = []
         self._carry_out(decision)

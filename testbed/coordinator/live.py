@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
-from testbed.errors import TestbedError
+from testbed.errors import PolicyError, TestbedError
 from testbed.model import event as ev
 from testbed.model.action import NOTHING, Infer, Load
 from testbed.model.record import ClockProbe, PowerSamples
@@ -83,6 +83,7 @@ class LiveTrial:
         self._pending: deque[ev.CoreEvent] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
+        self._next_arrival: asyncio.TimerHandle | None = None
         self._plans: set[asyncio.Future[Placement]] = set()
         self._loads: set[int] = set()
         self._loaded = asyncio.Event()
@@ -134,8 +135,12 @@ class LiveTrial:
             self._handle(ev.Stop(t=time.monotonic_ns(), reason="interrupted"))
             raise
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._wanted.clear()
+            for timer in (self._timer, self._next_arrival):
+                if timer is not None:
+                    timer.cancel()
+            if not self._broken.done():
+                self._broken.cancel()
             for plan in self._plans:
                 plan.cancel()
 
@@ -161,12 +166,15 @@ class LiveTrial:
             self._handle(ev.Arrived(t=now, request=self._wanted.popleft()))
             now = time.monotonic_ns()
         if self._wanted:
-            asyncio.get_running_loop().call_at(to_s(self._wanted[0].arrival), self._pump)
+            loop = asyncio.get_running_loop()
+            self._next_arrival = loop.call_at(to_s(self._wanted[0].arrival), self._pump)
         else:
             self._check_quiet()
 
     def _handle(self, event: ev.CoreEvent) -> None:
         """Run an event through the core; what boards answer synchronously waits its turn."""
+        if self._broken is not None and self._broken.done():
+            return
         self._pending.append(event)
         if self._draining:
             return
@@ -185,11 +193,16 @@ class LiveTrial:
                     self._loads.discard(event.action)
                     self._check_loaded()
         except TestbedError as error:
-            if self._broken is None or self._broken.done():
-                raise
-            self._broken.set_exception(error)
+            self.break_off(error)
         finally:
             self._draining = False
+
+    def break_off(self, error: TestbedError) -> None:
+        """End the trial with an error; called from a driver's reader, which must not die of it."""
+        if self._broken is None:
+            raise error
+        if not self._broken.done():
+            self._broken.set_exception(error)
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
@@ -218,8 +231,9 @@ class LiveTrial:
             return
         error = plan.exception()
         if error is not None:
-            if self._broken is not None and not self._broken.done():
-                self._broken.set_exception(error)
+            wrapped = PolicyError(f"plan raised {type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            self.break_off(wrapped)
             return
         now = time.monotonic_ns()
         self._handle(ev.PlanReady(t=now, placement=plan.result(), cost=now - began))

@@ -14,7 +14,7 @@ import pytest
 from testbed.coordinator.core import Core
 from testbed.coordinator.live import LiveTrial
 from testbed.coordinator.state import BoardSetup
-from testbed.errors import PolicyError
+from testbed.errors import PolicyError, StoreError
 from testbed.model import event as ev
 from testbed.model.action import Answer, Cancel, Decision, Infer, Item, Load
 from testbed.model.lab import BoardSpec
@@ -183,10 +183,55 @@ class BadPlan(FirstWins):
         raise PolicyError("no plan")
 
 
-@pytest.mark.parametrize("policy", [Broken(("a",)), BadPlan(("a",))])
-async def test_a_policy_that_breaks_its_contract_ends_the_trial(policy: FirstWins) -> None:
+class Buggy(FirstWins):
+    """Has a bug that shows with the fourth answer."""
+
+    def decide(self, now: Ns, view: View) -> Decision:
+        if view.finished_count == 3:
+            raise KeyError("frontend")
+        return super().decide(now, view)
+
+
+class BuggyPlan(FirstWins):
+    """Has a bug in its slow path."""
+
+    def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [Broken(("a",)), BadPlan(("a",)), Buggy(("a",)), BuggyPlan(("a",))],
+    ids=lambda p: type(p).__name__,
+)
+async def test_a_policy_that_breaks_ends_the_trial_at_once_and_is_named(policy: FirstWins) -> None:
+    began = time.monotonic()
+    board = FakeBoard(spec("a"))
     with pytest.raises(PolicyError):
-        await Rig(FakeBoard(spec("a")), policy=policy).run(2)
+        await Rig(board, policy=policy).run(20, limit=30 * S)
+    assert time.monotonic() - began < 5
+    sent = len(board.seen)
+    await asyncio.sleep(0.03)
+    assert len(board.seen) == sent, "nothing arrives any more"
+
+
+class Full(Keep):
+    """A disk that is full after a few records."""
+
+    def write(self, entry: Any) -> None:
+        if len(self.entries) == 5:
+            raise StoreError("no space left")
+        super().write(entry)
+
+
+async def test_a_full_disk_ends_the_trial_and_not_the_board() -> None:
+    board = FakeBoard(spec("a"))
+    rig = Rig(board)
+    rig.records = Full()
+    rig.shell._records = rig.records
+    with pytest.raises(StoreError, match="no space"):
+        await rig.run(20, limit=30 * S)
+    assert board.closed == 0
 
 
 class Loads(FirstWins):
