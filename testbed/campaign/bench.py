@@ -15,7 +15,7 @@ from testbed.model.profile import HwProfile, ProfileBook
 from testbed.store.profiles import find_folder, load_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from testbed.campaign.progress import Progress
     from testbed.coordinator.labfile import LabFile
@@ -26,9 +26,18 @@ PROFILE_EXECUTIONS = 40
 
 @asynccontextmanager
 async def open_lab(
-    lab: LabFile, data: Data, *, seed: int, warmup: int, progress: Progress
+    lab: LabFile,
+    data: Data,
+    *,
+    seed: int,
+    warmup: int,
+    progress: Progress,
+    known: Mapping[str, Mapping[str, HwProfile]] | None = None,
 ) -> AsyncIterator[Bench]:
     """Open every board of a lab and close them all at the end, whatever happens.
+
+    Args:
+        known: profiles, by board and model, of what the lab file has none of; what is missing is measured.
 
     Raises:
         ConfigError: a board's table or profile is wrong. LinkError, BoardError: a board did not come up.
@@ -41,7 +50,7 @@ async def open_lab(
         try:
             await inventory.open(on_open=progress.advance)
             progress.done()
-            yield await _warm(inventory, lab, data, warmup, progress)
+            yield await _warm(inventory, lab, data, warmup, progress, known or {})
         finally:
             await inventory.close()
     finally:
@@ -71,14 +80,21 @@ def profile_lookup(lab: LabFile) -> Callable[[str, str], HwProfile | None]:
     return find
 
 
-async def _warm(inventory: Inventory, lab: LabFile, data: Data, warmup: int, progress: Progress) -> Bench:
+async def _warm(
+    inventory: Inventory,
+    lab: LabFile,
+    data: Data,
+    warmup: int,
+    progress: Progress,
+    known: Mapping[str, Mapping[str, HwProfile]],
+) -> Bench:
     """Warm every model up, and measure what no profile is known of."""
     rows: dict[tuple[str, str], HwProfile] = {}
     pairs = [(board, model) for board, spec in inventory.specs.items() for model in spec.models]
     progress.start("warm-up", len(pairs))
     for board, model in pairs:
         await measure_services(inventory, data, board, model, batches=(1,), repeats=warmup)
-        profile = inventory.specs[board].profiles.get(model)
+        profile = inventory.specs[board].profiles.get(model) or known.get(board, {}).get(model)
         if profile is None:
             services = await measure_services(
                 inventory, data, board, model, batches=(1,), repeats=PROFILE_EXECUTIONS

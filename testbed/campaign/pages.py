@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from testbed.campaign.design import Trial
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
+    from testbed.model.lab import ModelFiles
     from testbed.model.profile import ProfileBook
     from testbed.policy.confidence import ThresholdTable
     from testbed.store.writer import RunWriter
@@ -62,7 +63,7 @@ def first_page(
         policies=campaign.policies,
         planned=tuple(Planned(trial=t.id, policy=t.policy, block=t.block, seed=t.seed) for t in trials),
         campaign=as_data(campaign),
-        lab_file=lab.file.name,
+        lab_file=_where(lab.file),
         lab_text=lab.text,
         lab_sha256=sha256_of(lab.text.encode()),
         profiles={
@@ -73,7 +74,7 @@ def first_page(
             board: {m: profile for (b, m), profile in profiles.rows.items() if b == board}
             for board in lab.boards
         },
-        models={name: "+".join(files.sha256) for name, files in data.models.items()},
+        models={name: model_hash(files) for name, files in data.models.items()},
         agent_sha256="+".join(sorted(set(agents))),
         git_commit=commit,
         git_dirty=dirty,
@@ -85,10 +86,15 @@ def first_page(
     )
 
 
-def _where(folder: Path) -> str:
-    """Where a resume finds the experiment again: in the tree that travels with the package, or as a path."""
-    folder = folder.resolve()
-    return str(folder.relative_to(root())) if folder.is_relative_to(root()) else str(folder)
+def _where(path: Path) -> str:
+    """Where a resume finds a file or folder again: in the tree that travels with the package, or anywhere."""
+    path = path.resolve()
+    return str(path.relative_to(root())) if path.is_relative_to(root()) else str(path)
+
+
+def model_hash(files: ModelFiles) -> str:
+    """What identifies a model in a header: the hashes of its parts."""
+    return "+".join(files.sha256)
 
 
 def as_data(campaign: Campaign) -> dict[str, Any]:

@@ -10,15 +10,17 @@ from testbed.campaign.bench import open_lab
 from testbed.campaign.data import Data
 from testbed.campaign.design import design
 from testbed.campaign.loop import new_loop
-from testbed.campaign.pages import as_data, first_page, last_page
+from testbed.campaign.pages import as_data, first_page, last_page, model_hash
 from testbed.campaign.policies import calibrated, check_policies
 from testbed.campaign.progress import Progress, Silent
 from testbed.campaign.spec import Campaign, read_campaign
 from testbed.campaign.trial import play_trial
 from testbed.coordinator.labfile import LabFile, read_lab
 from testbed.errors import ConfigError
+from testbed.resources import root
 from testbed.store.provenance import sha256_of
 from testbed.store.reader import read_run
+from testbed.store.schema import Header
 from testbed.store.writer import RunWriter
 
 
@@ -46,17 +48,19 @@ def run_experiment(
         ConfigError, LinkError, BoardError, PolicyError, StoreError: nothing finished is lost.
         KeyboardInterrupt: stopped by the user; the run folder is complete up to there and can be resumed.
     """
+    begun = read_run(resume).header if resume is not None else None
+    if begun is not None:
+        seed = begun.seeds["campaign"] if seed is None else seed
+        lab = root() / begun.lab_file if lab is None else lab
     campaign = read_campaign(folder, lab=lab, seed=seed)
     check_policies(campaign)
     lab_file = read_lab(campaign.lab)
     data = Data(campaign.tasks)
-    if resume is not None:
-        _check_same(resume, campaign, lab_file)
+    if begun is not None:
+        _check_same(begun, campaign, lab_file, data)
     target = resume or out or new_folder(campaign)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(
-            _run(campaign, lab_file, data, target, progress or Silent(), again=resume is not None)
-        )
+        return runner.run(_run(campaign, lab_file, data, target, progress or Silent(), begun))
 
 
 def new_folder(campaign: Campaign) -> Path:
@@ -70,15 +74,19 @@ async def _run(
     data: Data,
     folder: Path,
     progress: Progress,
-    *,
-    again: bool,
+    begun: Header | None,
 ) -> Path:
     thresholds = calibrated(campaign, lab, data)
     trials = design(campaign)
     async with open_lab(
-        lab, data, seed=campaign.seed, warmup=campaign.measure.warmup, progress=progress
+        lab,
+        data,
+        seed=campaign.seed,
+        warmup=campaign.measure.warmup,
+        progress=progress,
+        known=begun.known if begun is not None else None,
     ) as bench:
-        if again:
+        if begun is not None:
             pending = {planned.trial for planned in read_run(folder).pending}
             todo = [trial for trial in trials if trial.id in pending]
             writer = RunWriter.resume(folder)
@@ -96,6 +104,7 @@ async def _run(
                 status, reason = "finished", ""
             except asyncio.CancelledError:
                 status, reason = "interrupted", "stopped by the user"
+                progress.note(f"to play the rest: testbed run --resume {folder}")
                 raise
             except Exception as error:
                 reason = str(error)
@@ -105,18 +114,17 @@ async def _run(
             return run.folder
 
 
-def _check_same(resume: Path, campaign: Campaign, lab: LabFile) -> None:
+def _check_same(header: Header, campaign: Campaign, lab: LabFile, data: Data) -> None:
     """A run is completed only with what it was begun with.
 
     Raises:
-        ConfigError: the campaign or the lab file is another one now.
+        ConfigError: the campaign, the lab file, or a model that the lab uses is another one now.
     """
-    header = read_run(resume).header
     if header.campaign != as_data(campaign):
         raise ConfigError(
             "the campaign is not the one this run was begun with",
             file=campaign.file,
-            cure=f"Restore it (and the seed), or start a new run instead of resuming {resume}",
+            cure="Restore it (and the seed), or start a new run",
         )
     if header.lab_sha256 != sha256_of(lab.text.encode()):
         raise ConfigError(
@@ -124,3 +132,10 @@ def _check_same(resume: Path, campaign: Campaign, lab: LabFile) -> None:
             file=lab.file,
             cure="Restore it, or start a new run",
         )
+    for name in {model for table, _ in lab.boards.values() for model in table.models}:
+        if header.models.get(name) != model_hash(data.models[name]):
+            raise ConfigError(
+                f"model {name!r} is not the one this run was begun with",
+                key=f"models.{name}",
+                cure="Restore the catalogue, or start a new run",
+            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.cli.door import Ended, Exit
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.cli.terminal import Terminal
     from testbed.report.tables import Analysis
     from testbed.store.reader import Run
@@ -42,21 +43,14 @@ def run(
 
     begun_with = read_run(run_folder(resume)).header.experiment_path if resume is not None else ""
     folder = resources.experiment(experiment or begun_with)
-    try:
-        made = run_experiment(
-            folder,
-            lab=resources.lab(lab) if lab is not None else None,
-            out=out,
-            resume=resume,
-            seed=seed,
-            progress=terminal,
-        )
-    except KeyboardInterrupt:
-        terminal.done()
-        left = resume or out or _newest(Path("runs"))
-        if left is not None:
-            terminal.note(f"to play the rest: testbed run {experiment or folder.name} --resume {left}")
-        raise
+    made = run_experiment(
+        folder,
+        lab=resources.lab(lab) if lab is not None else None,
+        out=out,
+        resume=resume,
+        seed=seed,
+        progress=terminal,
+    )
     report(terminal, made)
 
 
@@ -129,8 +123,3 @@ def _code(run: Run, analysis: Analysis) -> Exit:
         return Exit.MISSED
     timed_out = any(attempt.status == TrialStatus.TIMEOUT.value for attempt in run.trials)
     return Exit.TIMEOUT if timed_out else Exit.INFRASTRUCTURE
-
-
-def _newest(folder: Path) -> Path | None:
-    """The run folder that was made last."""
-    return max(folder.glob("*/"), key=lambda path: path.stat().st_mtime, default=None)

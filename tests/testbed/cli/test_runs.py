@@ -11,7 +11,6 @@ import pytest
 
 from testbed.cli import runs
 from testbed.cli.door import Exit
-from testbed.errors import ConfigError
 from tests.testbed.cli.conftest import invoke
 
 
@@ -95,11 +94,3 @@ def test_a_polite_kill_is_an_interrupt_and_the_run_can_be_completed(experiment, 
     assert done.returncode == 0, done.stderr
     for policy in json.loads(done.stdout)["policies"].values():
         assert sum(policy["outcomes"].values()) == 120
-
-
-def test_the_newest_run_is_found(tmp_path):
-    assert runs._newest(tmp_path / "none") is None
-    (tmp_path / "a").mkdir()
-    assert runs._newest(tmp_path) == tmp_path / "a"
-    with pytest.raises(ConfigError):
-        runs.run_folder(tmp_path)
