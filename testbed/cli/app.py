@@ -48,6 +48,13 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")
     ] = None,
+    virtual_time: Annotated[
+        bool, typer.Option("--virtual-time", help="Play it in virtual time, on boards drawn from profiles.")
+    ] = False,
+    after: Annotated[
+        Path | None,
+        typer.Option("--after", metavar="DIR", help="Live run that says how the lab is, for --virtual-time."),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -55,7 +62,12 @@ def run(
     with door(json=json, debug=debug) as terminal:
         from testbed.cli import runs
 
-        runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed)
+        if virtual_time or after is not None:
+            runs.run_virtual(
+                terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed, after=after
+            )
+        else:
+            runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed)
 
 
 @app.command()

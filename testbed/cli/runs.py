@@ -54,6 +54,41 @@ def run(
     report(terminal, made)
 
 
+def run_virtual(
+    terminal: Terminal,
+    *,
+    experiment: str | None,
+    lab: str | None,
+    out: Path | None,
+    resume: Path | None,
+    seed: int | None,
+    after: Path | None,
+) -> None:
+    """Play an experiment in virtual time, then report it.
+
+    Raises:
+        ConfigError: nothing to play, no live run to take the lab from, or a file is wrong.
+    """
+    if experiment is None:
+        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+    if resume is not None:
+        raise ConfigError("--resume is for live runs", cure="Play it again: virtual time takes seconds")
+    if after is None:
+        raise ConfigError("which lab?", key="--after", cure="Name the folder of a live run on the lab")
+    from testbed import resources
+    from testbed.campaign.virtual import run_in_virtual_time
+
+    made = run_in_virtual_time(
+        resources.experiment(experiment),
+        after=after,
+        lab=resources.lab(lab) if lab is not None else None,
+        out=out,
+        seed=seed,
+        progress=terminal,
+    )
+    report(terminal, made)
+
+
 def report(terminal: Terminal, folder: Path) -> None:
     """Show a run folder's tables and write its page and JUnit file anew.
 

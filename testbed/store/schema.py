@@ -173,7 +173,7 @@ class Footer(Struct, frozen=True, kw_only=True):
 
     Attributes:
         status: ``finished``, ``interrupted`` or ``failed``; reason: why not ``finished``.
-        trials: those finished. exit_code: of the process that ran it.
+        trials: those finished.
         counts: totals by name. figures: the experiment's own headline figures.
         sha256: hash of each finished journal, by path inside the run folder; the writer fills it in.
     """
@@ -182,7 +182,6 @@ class Footer(Struct, frozen=True, kw_only=True):
     ended: str
     trials: tuple[str, ...] = ()
     reason: str = ""
-    exit_code: int = 0
     counts: dict[str, float] = {}
     figures: dict[str, float] = {}
     sha256: dict[str, str] = {}

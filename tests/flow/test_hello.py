@@ -134,3 +134,35 @@ def test_no_secret_and_no_path_of_this_machine_stays_in_the_run_folder(
         if file.is_file() and file.suffix != ".events":
             text = file.read_text(errors="replace")
             assert "PRIVATE KEY" not in text
+
+
+def test_the_same_experiment_in_virtual_time_repeats_to_the_bit(
+    played: tuple[Path, dict[str, Any], str], run: Run, module_path: Path
+) -> None:
+    journals = []
+    for name in ("one", "two"):
+        out = module_path / name
+        process = start(
+            "run",
+            module_path / "hello",
+            "--virtual-time",
+            "--after",
+            played[0],
+            "--out",
+            out,
+            "--json",
+            cwd=module_path,
+        )
+        text, err = process.communicate(timeout=60)
+        assert process.returncode in (0, 1), err
+        assert set(json.loads(text)["policies"]) == set(POLICIES)
+        virtual = read_run(out)
+        assert virtual.complete
+        journals.append([attempt.records for attempt in virtual.trials])
+        for live, modelled in zip(run.trials, virtual.trials, strict=True):
+            assert modelled.start.arrivals_sha256 == live.start.arrivals_sha256
+            assert {b.origin for b in modelled.boards} == {Origin.MODELLED.value}
+            steps = [s for r in modelled.records for s in r.steps]
+            assert {s.origin for s in steps} == {Origin.MODELLED}
+            assert {s.board for s in steps} == {s.board for r in live.records for s in r.steps}
+    assert journals[0] == journals[1]
