@@ -17,7 +17,7 @@ from testbed.model import event as ev
 from testbed.model.profile import ProfileBook
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
-from testbed.units import MS, S, US
+from testbed.units import MS, US, S
 from tests.testbed.coordinator.test_live import FirstWins, Keep, Loads
 from tests.testbed.coordinator.test_modelled import SCORES, profile
 

@@ -1,0 +1,70 @@
+"""What a resume insists on; that it works is in tests/flow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from testbed.campaign.data import Data
+from testbed.campaign.design import design
+from testbed.campaign.pages import first_page
+from testbed.campaign.run import run_experiment
+from testbed.campaign.spec import Campaign, read_campaign
+from testbed.coordinator.labfile import LabFile, read_lab
+from testbed.errors import ConfigError, StoreError
+from testbed.model.profile import ProfileBook
+from testbed.store.schema import Header
+from testbed.store.writer import RunWriter
+
+HELLO = Path(__file__).parents[3] / "experiments" / "00-hello"
+
+
+def begun(folder: Path, campaign: Campaign, lab: LabFile, **changes: object) -> Path:
+    """A run folder that was begun and left, with a header that differs."""
+    data = Data(campaign.tasks)
+    header: Header = first_page(folder, campaign, lab, data, design(campaign), None, ProfileBook({}), [])
+    with RunWriter.create(folder, msgspec.structs.replace(header, **changes)):
+        return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"campaign": {"name": "another"}}, "the campaign is not the one"),
+        ({"lab_sha256": "0" * 64}, "the lab is not the one"),
+        ({"models": {"cnn-small": "0" * 64}}, "is not the one this run was begun with"),
+    ],
+)
+def test_a_run_is_not_completed_with_something_else(
+    tmp_path: Path, changes: dict[str, object], says: str
+) -> None:
+    campaign = read_campaign(HELLO)
+    folder = begun(tmp_path / "run", campaign, read_lab(campaign.lab), **changes)
+    with pytest.raises(ConfigError, match=says):
+        run_experiment(HELLO, resume=folder)
+
+
+def test_the_seed_of_a_resumed_run_is_its_own(tmp_path: Path) -> None:
+    campaign = read_campaign(HELLO, seed=5)
+    folder = begun(tmp_path / "run", campaign, read_lab(campaign.lab), models={})
+    # It passes the campaign's check, which a seed of 1 would not, and fails at the next.
+    with pytest.raises(ConfigError, match="model"):
+        run_experiment(HELLO, resume=folder)
+    with pytest.raises(ConfigError, match="the campaign is not the one"):
+        run_experiment(HELLO, resume=folder, seed=1)
+
+
+def test_resuming_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError):
+        run_experiment(HELLO, resume=tmp_path)
+
+
+def test_an_unknown_policy_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    text = (HELLO / "campaign.toml").read_text().replace('"edge-only"', '"edge-onyl"')
+    lab = (HELLO / ".." / "labs" / "virtual.toml").resolve()
+    (tmp_path / "campaign.toml").write_text(text.replace("../labs/virtual.toml", str(lab)))
+    with pytest.raises(ConfigError, match="Did you mean 'edge-only'"):
+        run_experiment(tmp_path, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
