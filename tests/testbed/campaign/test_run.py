@@ -21,10 +21,10 @@ from testbed.store.writer import RunWriter
 HELLO = Path(__file__).parents[3] / "experiments" / "00-hello"
 
 
-def begun(folder: Path, campaign: Campaign, lab: LabFile, **changes: object) -> Path:
+def begun(folder: Path, played: Campaign, lab: LabFile, **changes: object) -> Path:
     """A run folder that was begun and left, with a header that differs."""
-    data = Data(campaign.tasks)
-    header: Header = first_page(folder, campaign, lab, data, design(campaign), None, ProfileBook({}), [])
+    data = Data(played.tasks)
+    header: Header = first_page(folder, played, lab, data, design(played), None, ProfileBook({}), [])
     with RunWriter.create(folder, msgspec.structs.replace(header, **changes)):
         return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -109,7 +110,7 @@ def test_a_board_is_never_booked_twice() -> None:
             for s in r.steps
             if s.board == board and s.started is not None
         )
-        assert all(before[1] <= after[0] for before, after in zip(ran, ran[1:], strict=False))  # type: ignore[operator]
+        assert all(before[1] <= after[0] for before, after in itertools.pairwise(ran))  # type: ignore[operator]
 
 
 def test_losers_of_a_speculation_are_taken_back_or_run_to_the_end() -> None:
