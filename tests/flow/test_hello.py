@@ -16,7 +16,7 @@ from tests.flow.conftest import shrink, start
 if TYPE_CHECKING:
     from pathlib import Path
 
-REQUESTS = 400
+REQUESTS = 300
 POLICIES = ("edgesight", "edge-only", "dc-only")
 pytestmark = pytest.mark.timeout(150)
 
