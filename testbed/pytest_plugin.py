@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             wanted = ", ".join(mark.args) or "a real board"
             item.add_marker(pytest.mark.skip(reason=f"needs {wanted}: give --lab FILE"))
         elif missing:
-            item.add_marker(pytest.mark.skip(reason=f"{given} has no board {', '.join(missing)}"))
+            item.add_marker(pytest.mark.skip(reason=f"{given} has no real board {', '.join(missing)}"))
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +97,7 @@ def testbed_faults(testbed_board: BlockingBoard) -> Iterator[Faults]:
 
 
 def _boards_in(given: str) -> frozenset[str]:
-    """Names and kinds of the boards in a lab file."""
+    """Names and kinds of the real boards in a lab file; a virtual one is no hardware."""
     from testbed.coordinator.labfile import read_lab
     from testbed.errors import ConfigError
     from testbed.resources import lab
@@ -106,4 +106,7 @@ def _boards_in(given: str) -> frozenset[str]:
         read = read_lab(lab(given))
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from error
-    return frozenset(read.boards) | {table.kind for table, _ in read.boards.values()}
+    real = {
+        name: table.kind for name, (table, _) in read.boards.items() if not table.kind.startswith("virtual-")
+    }
+    return frozenset(real) | frozenset(real.values())

@@ -75,10 +75,12 @@ class BoardSettings:
             SettingError: no such setting, a malformed value, or the board refused it.
         """
         before = self.read(name)
+        restoring = False
         if value == "restore":
-            value = self._original.pop(name, "")
+            value = self._original.get(name, "")
             if not value:
                 return before
+            restoring = True
         else:
             self._original.setdefault(name, before)
         if name == POWER_MODE:
@@ -87,6 +89,8 @@ class BoardSettings:
             self._run("-m", value, seconds=_COMMAND_SECONDS)
         else:
             self._set_clock(self._clock(name), value)
+        if restoring:
+            del self._original[name]  # only now: a refusal leaves it to be tried again
         return self.read(name)
 
     def restore(self) -> list[str]:

@@ -51,6 +51,10 @@ class BlobStore:
         state = self.state_of(piece.sha256)
         if state.complete or state.text:
             return state
+        if state.have > piece.total:
+            # Two agents once wrote to it, or it was left by something else: start over.
+            self._part(piece.sha256).unlink()
+            return BlobState(piece.sha256, 0, False, "what was here was longer than the file; dropped")
         if piece.offset != state.have:
             return state._replace(text=f"expected the piece at {state.have}, not at {piece.offset}")
         if piece.offset + len(piece.data) > piece.total:

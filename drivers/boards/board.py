@@ -269,6 +269,7 @@ class AgentBoard:
                         model=order.model,
                         load=loaded.load_ns,
                         memory_bytes=loaded.memory_bytes,
+                        text=loaded.text,
                     )
                 self._loads.popleft()
                 self._emit(event)

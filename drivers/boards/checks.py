@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from drivers.boards.composition import ok
+from drivers.boards.composition import failed, ok
 from drivers.boards.conversation import Conversation
 from drivers.boards.loading import Loader
 from drivers.boards.rails import total_rails
@@ -66,9 +66,9 @@ async def _steps(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> 
         facts = dict(welcome.facts)
         machine = f"{facts.get('machine', '?')}, Python {facts.get('python', '?')}"
         yield ok("agent", f"{welcome.agent_sha256[:12] or 'unpacked'} on {machine}")
-        yield _runtime(parts, facts)
+        yield _runtime(spec, parts, facts)
         yield _meter(facts)
-        yield _power_mode(facts)
+        yield _power_mode(parts, facts)
         async for result in _conversing(talk, spec, parts, probes):
             yield result
     finally:
@@ -113,19 +113,35 @@ async def _clock(talk: Conversation, spec: BoardSpec, probes: list[ClockProbe]) 
 
 async def _models(talk: Conversation, spec: BoardSpec, parts: Composition) -> CheckResult:
     loader = Loader(spec, parts)
-    loaded = [f"{name} in {(await loader.load(talk, name, 1)).load_ns / 1e6:.0f} ms" for name in spec.models]
+    loaded = []
+    for name in spec.models:
+        try:
+            told = await loader.load(talk, name, 1)
+        except BoardError as error:
+            cure = (
+                error.cure
+                or "Correct the model or its options, or install what its runtime needs on the board"
+            )
+            return failed("models", f"{name}: {error.message}", cure)
+        loaded.append(f"{name} in {told.load_ns / 1e6:.0f} ms ({told.text})")
     return ok("models", ", ".join(loaded) if loaded else "none asked for")
 
 
-def _runtime(parts: Composition, facts: dict[str, Any]) -> CheckResult:
+def _runtime(spec: BoardSpec, parts: Composition, facts: dict[str, Any]) -> CheckResult:
     found = facts.get("runtimes") or {}
+    for name in sorted({parts.runtime or files.runtime for files in spec.models.values()}):
+        about = found.get(name)
+        if about is None:
+            return failed("runtime", f"the agent has no runtime {name!r}", "Use an agent of this version")
+        if isinstance(about, dict) and about.get("available") is False:
+            cure = f"Install it for the board's Python: python3 -m pip install numpy {name}"
+            return failed("runtime", f"{name}: {about.get('reason', 'not available')}", cure)
     told = []
     for name, about in sorted(found.items()):
         detail = (
             ", ".join(f"{k} {v}" for k, v in sorted(about.items())) if isinstance(about, dict) else str(about)
         )
         told.append(f"{name} ({detail})" if detail else name)
-    del parts
     return ok("runtime", "; ".join(told) or "the agent tells none")
 
 
@@ -140,8 +156,13 @@ def _meter(facts: dict[str, Any]) -> CheckResult:
     return ok("meter", "; ".join(told))
 
 
-def _power_mode(facts: dict[str, Any]) -> CheckResult:
+def _power_mode(parts: Composition, facts: dict[str, Any]) -> CheckResult:
     names = facts.get("settings") or []
+    missing = [name for name in parts.settings if name not in names]
+    if missing:
+        told = ", ".join(names) or "none"
+        cure = "Correct the lab file, or let the agent's user run nvpmodel and write the clock files"
+        return failed("power mode", f"{', '.join(missing)} cannot be set there; there are: {told}", cure)
     if not names:
         return CheckResult(
             step="power mode", state="skipped", finding="the board has no power mode or clocks to set"

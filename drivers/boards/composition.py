@@ -132,3 +132,8 @@ def with_relay(composition: Composition, spec: BoardSpec) -> Composition:
 def ok(step: str, finding: str) -> CheckResult:
     """A step that went well."""
     return CheckResult(step=step, state="ok", finding=finding)
+
+
+def failed(step: str, finding: str, cure: str) -> CheckResult:
+    """A step that found what would make a run fail, and what to do about it."""
+    return CheckResult(step=step, state="failed", finding=finding, cure=cure)

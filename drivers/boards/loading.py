@@ -114,6 +114,12 @@ class Loader:
         if self._parts.lossy:
             patience = S // 2 + round(4 * size * S / (self._parts.line_bytes_per_s or 1e6))
         sent = have = state.have
+        if have >= total:
+            # All bytes are there but the file was never completed (an agent that died in between): an empty
+            # piece has the agent check, complete or drop it.
+            talk.put_piece(m.PutBlob(sha256, total, have, b""))
+            await talk.answer(key, patience)
+            return talk.blobs[sha256]
         first: tuple[int, float] | None = None
         while have < total:
             while sent < total and sent - have < window:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from drivers.agent.bundle import agent_source_sha256
 from drivers.boards.board import AgentBoard
-from drivers.boards.composition import CommonOptions, Composition, options_of
+from drivers.boards.composition import CommonOptions, Composition, options_of, with_relay
 from drivers.links.serial import BITS_PER_BYTE, SerialConfig, SerialLink
 from testbed.wire.session import SERIAL_CHUNK_BYTES
 
@@ -49,7 +49,7 @@ def serial(spec: BoardSpec) -> CheckableBoard:
     Raises:
         ConfigError: its options are wrong.
     """
-    return AgentBoard(spec, serial_composition(spec, options_of(spec, SerialOptions)))
+    return AgentBoard(spec, with_relay(serial_composition(spec, options_of(spec, SerialOptions)), spec))
 
 
 def serial_composition(spec: BoardSpec, options: SerialOptions, *, origin: str = "measured") -> Composition:

@@ -184,6 +184,7 @@ def _machine(
         predictions={
             model: files.predictions for model, files in spec.models.items() if files.predictions is not None
         },
+        predictions_sha256={model: files.predictions_sha256 for model, files in spec.models.items()},
         clock_offset_ns=round(offset_ms * MS),
         clock_drift_ppb=round(drift_ppm * 1000),
         spin_ns=options.spin_us * US,

@@ -55,6 +55,7 @@ class TaskData:
                 sha256=tuple(part.sha256 for part in model.parts),
                 exits=len(model.exits),
                 predictions=self.catalog.directory / model.predictions.file,
+                predictions_sha256=model.predictions.sha256,
             )
 
     def inputs(self, samples: tuple[int, ...]) -> Payload:

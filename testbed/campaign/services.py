@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
+from testbed.measure.environment import boot_id, contended, host_use, snapshot
 from testbed.model.action import ExitRule
 from testbed.model.origin import Origin
 from testbed.model.profile import HwProfile, Quantity, Service
 from testbed.units import to_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from testbed.campaign.data import Data
     from testbed.coordinator.inventory import Inventory
@@ -36,7 +38,7 @@ async def measure_services(
     """Run a model again and again, one batch at a time, at every exit and batch size.
 
     Service time is start to finish on the board's own clock, so the link does not enter. Inputs come from
-    the test set in turn.
+    the test set in turn. What runs on this very host is ``measured (contended)`` where it had to wait for a core.
 
     Returns:
         one `Service` per (exit, batch), sorted; empty for no repeats.
@@ -45,6 +47,8 @@ async def measure_services(
         BoardError: an execution failed.
     """
     origin = Origin(inventory.facts[board].origin)
+    here = on_this_host([inventory.facts[board]])
+    before = snapshot(pids=here)
     task = data.of(model)
     exits = data.models[model].exits
     rows = []
@@ -69,7 +73,19 @@ async def measure_services(
                         n=len(taken),
                     )
                 )
+    if here and contended(host_use(before, snapshot(pids=here))):
+        rows = [msgspec.structs.replace(row, origin=Origin.CONTENDED) for row in rows]
     return rows
+
+
+def on_this_host(boards: Iterable[BoardFacts]) -> tuple[int, ...]:
+    """Agents that really execute on this machine: what they wait for a core is contention in a measured time."""
+    this = boot_id()
+    return tuple(
+        int(facts.facts["pid"])
+        for facts in boards
+        if facts.origin == Origin.MEASURED.value and facts.boot_id == this and "pid" in facts.facts
+    )
 
 
 def profile_of(

@@ -8,26 +8,23 @@ import time
 from typing import TYPE_CHECKING
 
 from testbed.campaign.policies import make_policy
+from testbed.campaign.services import on_this_host
 from testbed.coordinator.core import Core
 from testbed.coordinator.live import LiveTrial
 from testbed.errors import StoreError
-from testbed.measure.environment import boot_id, host_use, snapshot
-from testbed.model.event import BoardDown, BoardUp
-from testbed.model.origin import Origin
+from testbed.measure.environment import host_use, snapshot
+from testbed.model.event import BoardDown, BoardUp, Executed
 from testbed.model.record import ClockProbe, PowerSamples, RequestRecord, TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD, BoardSeen, Note, TrialStart, Window
-from testbed.units import from_s
+from testbed.units import from_s, to_ms
 from testbed.workload.mix import draw_requests, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from testbed.campaign.bench import Bench
     from testbed.campaign.design import Trial
     from testbed.campaign.progress import Progress
     from testbed.campaign.spec import Campaign
-    from testbed.model.lab import BoardFacts
     from testbed.model.request import Request
     from testbed.policy.confidence import ThresholdTable
     from testbed.ports import BoardEvent
@@ -89,7 +86,10 @@ async def play_trial(
         bench.inventory.listener = listener
         for facts in bench.inventory.facts.values():
             journal.write(BoardSeen(facts=facts))
-        watched = _on_this_host(bench.inventory.facts.values())
+        for (board, model), loaded in bench.inventory.loads.items():
+            text = f"{board} loaded {model} in {to_ms(loaded.load):.1f} ms: {loaded.text}"
+            journal.write(Note(t=time.monotonic_ns(), text=text))
+        watched = on_this_host(bench.inventory.facts.values())
         try:
             await _quiet(journal, IDLE_BEFORE, campaign.measure.idle_s)
             await bench.inventory.probe(campaign.measure.probes)
@@ -107,18 +107,8 @@ async def play_trial(
         finally:
             bench.inventory.listener = lambda _: None
         status, reason = _judge(tally, listener)
-        journal.end(status, counters=_floats(core.counters), reason=reason)
+        journal.end(status, counters=_floats(core.counters) | listener.audits, reason=reason)
         return status
-
-
-def _on_this_host(boards: Iterable[BoardFacts]) -> tuple[int, ...]:
-    """Agents that really execute on this machine: what they wait for a core is contention in a measured time."""
-    here = boot_id()
-    return tuple(
-        int(facts.facts["pid"])
-        for facts in boards
-        if facts.origin == Origin.MEASURED.value and facts.boot_id == here and "pid" in facts.facts
-    )
 
 
 async def _load(
@@ -165,6 +155,7 @@ class _Listener:
         self._shell = shell
         self.down: dict[str, str] = {}
         self.lost: list[str] = []
+        self.audits: dict[str, float] = {}
 
     def __call__(self, event: BoardEvent) -> None:
         match event:
@@ -178,6 +169,10 @@ class _Listener:
             case BoardUp():
                 self.down.pop(event.board, None)
                 self._keep(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
+            case Executed():
+                for name in ("audited", "audit_differs"):
+                    if name in event.execution.notes:
+                        self.audits[name] = self.audits.get(name, 0.0) + event.execution.notes[name]
         self._shell.on_event(event)
 
     def _keep(self, entry: ClockProbe | PowerSamples | Note) -> None:

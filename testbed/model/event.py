@@ -56,13 +56,14 @@ class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
 
 
 class Loaded(Event, frozen=True, kw_only=True, tag="loaded"):
-    """A model became resident."""
+    """A model became resident; ``text`` is what the runtime says of it, e.g. the provider that runs it."""
 
     action: ActionId
     board: BoardId
     model: ModelId
     load: Ns
     memory_bytes: int = 0
+    text: str = ""
 
 
 class BoardUp(Event, frozen=True, kw_only=True, tag="board_up"):

@@ -35,6 +35,7 @@ class ModelFiles(Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     exits: int = 1
     predictions: Path | None = None
+    predictions_sha256: str = ""
 
 
 class BoardSpec(Struct, frozen=True, kw_only=True):

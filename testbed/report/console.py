@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
     from testbed.report.rows import Analysis
 
-_STYLES = {"missed": "bold red", "reached": "green", "withheld": "yellow", "none": "yellow", "no": "yellow"}
+_STYLES = {
+    "missed": "bold red",
+    "reached": "green",
+    "withheld": "yellow",
+    "not decided": "yellow",
+    "none": "yellow",
+    "no": "yellow",
+}
 
 
 def to_console(analysis: Analysis) -> list[RenderableType]:

@@ -30,7 +30,7 @@ dt{color:#555}dd{margin:0;overflow-wrap:anywhere}
 """.strip()
 
 _VERDICTS = {
-    "ok": "Every target of the first policy was reached within its interval.",
+    "ok": "No accuracy target of the first policy was missed: none of their intervals lies wholly below its target.",
     "missed": "A target or a limit was missed.",
     "incomplete": "The run is incomplete: a trial is missing or does not count.",
 }

@@ -31,12 +31,18 @@ class TargetRow(Struct, frozen=True, kw_only=True):
 
     @property
     def verdict(self) -> str:
-        """``reached``, ``missed`` (the whole interval lies below the target), ``no answer`` or ``no target``."""
+        """``reached``, ``missed`` (the whole interval lies below the target) or ``not decided`` in between.
+
+        ``no answer`` where nothing was answered, ``no target`` where none was asked for.
+        """
         if self.target is None:
             return "no target"
         if self.accuracy.high is None:
             return "no answer"
-        return "missed" if self.accuracy.high < self.target else "reached"
+        if self.accuracy.high < self.target:
+            return "missed"
+        value = self.accuracy.value
+        return "reached" if value is not None and value >= self.target else "not decided"
 
 
 class EnergyRow(Struct, frozen=True, kw_only=True):

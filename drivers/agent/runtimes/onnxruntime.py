@@ -65,11 +65,14 @@ class OnnxRuntime:
         chains = [
             [ort.InferenceSession(p, settings, providers=providers) for p in paths] for _ in range(instances)
         ]
+        used = chains[0][0].get_providers()[0]
+        if wanted and used != wanted:
+            # onnxruntime falls back to the CPU with no more than a log line; figures would be filed under a lie.
+            raise ValueError(f"{wanted} was asked for, but onnxruntime could only start {used}")
         for chain in chains:
             for _ in range(int(str(options.get("warmup", 1)))):
                 _warm(chain)
         self._models[model] = chains
-        used = chains[0][0].get_providers()[0]
         return LoadedInfo(max(0, _resident_bytes() - before), f"onnxruntime {ort.__version__}, {used}")
 
     def run(

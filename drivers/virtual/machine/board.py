@@ -55,7 +55,12 @@ def paced(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime
         clock=clock,
         seed=config.seed,
         spin_ns=config.spin_ns,
-        replays={m: read_replay(path) for m, path in config.predictions.items()} if replaying else {},
+        replays={
+            model: read_replay(path, sha256=config.predictions_sha256.get(model, ""))
+            for model, path in config.predictions.items()
+        }
+        if replaying
+        else {},
         audit_frac=config.audit_frac,
         work=load.executing,
     )

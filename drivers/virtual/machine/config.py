@@ -38,7 +38,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         clock_offset_ns, clock_drift_ppb: of the board's clock against the host's monotonic clock.
         spin_ns: how long before a deadline pacing stops sleeping and spins [ns].
         profiles: by model; a model without one cannot be loaded.
-        predictions: by model, ``.npz`` of stored probabilities.
+        predictions: by model, ``.npz`` of stored probabilities. predictions_sha256: their hashes.
         rails: metered rails; none for a board without sensors.
         facts: laid over what the agent reports in its greeting.
         baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
@@ -53,6 +53,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answers: Literal["infer", "replay"] = "infer"
     audit_frac: float = 0.01
     predictions: dict[str, Path] = {}
+    predictions_sha256: dict[str, str] = {}
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
     spin_ns: int = 300_000

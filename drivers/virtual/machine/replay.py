@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,13 +75,19 @@ class Replay:
         return last
 
 
-def read_replay(file: Path, split: str = "test") -> Replay:
+def read_replay(file: Path, split: str = "test", sha256: str = "") -> Replay:
     """Stored predictions of the zoo: arrays ``<split>_<exit>`` in the order of the network.
 
+    Args:
+        sha256: what the file's hash must be; empty does not insist.
+
     Raises:
-        ValueError: the file holds none for this set.
+        ValueError: the file holds none for this set, or is another one.
         OSError: it cannot be read.
     """
-    with np.load(file, allow_pickle=False) as stored:
+    content = file.read_bytes()
+    if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(f"{file.name} is not the file of stored predictions that the catalogue names")
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         names = [name for name in stored.files if name.startswith(f"{split}_")]
         return Replay([stored[name].astype(np.float32) for name in names])

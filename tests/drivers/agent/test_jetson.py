@@ -50,6 +50,21 @@ def test_settings_are_listed_read_set_and_restored(board):
     assert settings.restore() == []
 
 
+def test_a_restore_that_is_refused_can_be_tried_again(board, monkeypatch):
+    settings = BoardSettings(board)
+    clock = "clock:17000000.gpu"
+    settings.write(clock, "918000000:918000000")
+    with monkeypatch.context() as patch:
+        patch.setattr(BoardSettings, "_set_clock", refuse)
+        assert len(settings.restore()) == 1
+    assert settings.restore() == []
+    assert settings.read(clock).startswith("306000000:918000000:")
+
+
+def refuse(self, folder, value):
+    raise SettingError("read-only")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [

@@ -42,3 +42,22 @@ def test_pieces_out_of_order_change_nothing(tmp_path):
 
 def test_more_than_the_disk_holds_is_refused(tmp_path):
     assert "disk" in BlobStore(tmp_path).put(PutBlob(SHA256, 1 << 60, 0, DATA)).text
+
+
+def test_a_whole_but_unfinished_part_is_completed_by_an_empty_piece(tmp_path):
+    store = BlobStore(tmp_path)
+    store.put(PutBlob(SHA256, len(DATA), 0, DATA[:-1]))
+    [part] = tmp_path.rglob("*.part")
+    part.write_bytes(DATA)  # an agent that died between the last byte and the renaming
+    assert not store.state_of(SHA256).complete
+    assert store.put(PutBlob(SHA256, len(DATA), len(DATA), b"")).complete
+
+
+@pytest.mark.parametrize("left", [DATA + b"more", b"x" * len(DATA)])
+def test_a_part_that_cannot_become_the_file_is_dropped(tmp_path, left):
+    store = BlobStore(tmp_path)
+    store.put(PutBlob(SHA256, len(DATA), 0, DATA[:5]))
+    [part] = tmp_path.rglob("*.part")
+    part.write_bytes(left)
+    assert store.put(PutBlob(SHA256, len(DATA), len(left), b"")).have == 0
+    assert store.put(PutBlob(SHA256, len(DATA), 0, DATA)).complete

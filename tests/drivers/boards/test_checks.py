@@ -56,6 +56,27 @@ async def test_facts_are_told_in_words(far_side, make_spec):
     assert {r.state for r in results.values()} == {"ok"}
 
 
+async def test_a_runtime_that_cannot_be_used_fails_with_a_cure(far_side, make_spec):
+    missing = {"available": False, "reason": "No module named 'onnxruntime'"}
+    names = {files.runtime for files in make_spec().models.values()}
+    far_side.replies[m.Hello] = lambda x: [
+        far_side.welcome(x, facts={"runtimes": dict.fromkeys(names, missing)})
+    ]
+    results = {r.step: r for r in await examined(far_side, make_spec())}
+    assert results["runtime"].state == "failed"
+    assert "No module named" in results["runtime"].finding
+    assert "install" in results["runtime"].cure.lower()
+
+
+async def test_a_setting_that_the_board_does_not_have_fails_with_a_cure(far_side, make_spec):
+    far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts={"settings": ["power-mode"]})]
+    wanted = {"clock:17000000.gpu": "1:2"}
+    results = {r.step: r for r in await examined(far_side, make_spec(models={}), settings=wanted)}
+    assert results["power mode"].state == "failed"
+    assert "clock:17000000.gpu" in results["power mode"].finding
+    assert results["power mode"].cure
+
+
 async def test_a_model_that_does_not_load_is_the_step_that_failed(far_side, make_spec):
     far_side.replies[m.AskBlob] = lambda x: [m.BlobState(x.sha256, 1, True, "")]
     far_side.replies[m.LoadModel] = lambda x: [m.Loaded(x.request, x.model, False, 0, 0, "no provider")]

@@ -29,7 +29,9 @@ class Disk:
 
     def state(self, sha, text=""):
         data = self.files.get(sha, self.have)
-        return m.BlobState(sha, len(data), hashlib.sha256(data).hexdigest() == sha, text)
+        # A file counts as whole once a piece has come that ends it, as on a real board.
+        whole = hashlib.sha256(data).hexdigest() == sha and sha in self.files
+        return m.BlobState(sha, len(data), whole, text)
 
     def put(self, piece):
         self.pieces += 1
@@ -74,6 +76,16 @@ async def test_an_upload_is_resumed_where_it_stopped(far_side, make_spec):
     async with loading(far_side, spec) as (loader, talk):
         await loader.load(talk, "quick", 1)
     assert far_side.of(m.PutBlob)[0].offset == 50_000
+
+
+async def test_a_file_that_is_all_there_but_not_finished_is_finished(far_side, make_spec):
+    spec = make_spec()
+    data = spec.models["quick"].paths[0].read_bytes()
+    disk = Disk(far_side, have=data)
+    async with loading(far_side, spec) as (loader, talk):
+        await loader.load(talk, "quick", 1)
+    assert [(p.offset, len(p.data)) for p in far_side.of(m.PutBlob)] == [(len(data), 0)]
+    assert list(disk.files.values()) == [data]
 
 
 async def test_lost_pieces_are_sent_again(far_side, make_spec):

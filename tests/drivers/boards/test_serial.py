@@ -135,6 +135,14 @@ def test_rate_and_line_time_come_from_the_baud_rate(make_spec):
     assert parts.lossy
 
 
+def test_a_relay_before_a_serial_board_is_checked_like_any_other(make_spec):
+    with pytest.raises(ConfigError, match="delay"):
+        serial(make_spec("serial", port="/dev/null", relay={"dealy_ms": 20}))
+    assert (
+        serial(make_spec("serial", port="/dev/null", relay={"delay_ms": 20}))._parts.link_origin == "emulated"
+    )
+
+
 def test_a_port_is_needed(make_spec):
     with pytest.raises(ConfigError, match="port"):
         serial(make_spec("serial"))

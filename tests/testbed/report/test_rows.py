@@ -23,9 +23,9 @@ def row(target, accuracy):
 
 @pytest.mark.parametrize(
     ("target", "right", "verdict"),
-    [(0.9, 95, "reached"), (0.9, 88, "reached"), (0.9, 60, "missed"), (None, 60, "no target")],
+    [(0.9, 95, "reached"), (0.9, 88, "not decided"), (0.9, 60, "missed"), (None, 60, "no target")],
 )
-def test_missed_only_where_the_whole_interval_lies_below(target, right, verdict):
+def test_missed_needs_the_whole_interval_below_and_reached_the_value_above(target, right, verdict):
     assert row(target, wilson(right, 100)).verdict == verdict
 
 

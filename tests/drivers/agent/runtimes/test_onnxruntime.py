@@ -122,6 +122,23 @@ def test_what_does_not_fit_is_refused(chain):
         OnnxRuntime().load("m", [], {}, 1)
 
 
+def test_a_provider_that_was_asked_for_and_does_not_start_is_no_other(monkeypatch):
+    # What onnxruntime does where CUDA is listed but the driver is missing: it goes on with the CPU.
+    import onnxruntime as ort
+
+    monkeypatch.setattr(
+        ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setattr(ort, "InferenceSession", lambda path, settings, providers: _OnCpu())
+    with pytest.raises(ValueError, match="could only start CPUExecutionProvider"):
+        OnnxRuntime().load("m", [str(SINGLE)], {"provider": "CUDAExecutionProvider"}, 1)
+
+
+class _OnCpu:
+    def get_providers(self):
+        return ["CPUExecutionProvider"]
+
+
 def test_facts_name_the_provider():
     facts = OnnxRuntime().facts()
     assert facts["available"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,3 +70,7 @@ def test_the_zoos_predictions_can_be_read(tmp_path: Path) -> None:
     assert read_replay(file, "calibration").answer([1], [()], set()).exits == (0,)
     with pytest.raises(ValueError, match="array per exit"):
         read_replay(file, "validation")
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert read_replay(file, sha256=sha256).answer([1], [()], set()).exits == (1,)
+    with pytest.raises(ValueError, match="catalogue"):
+        read_replay(file, sha256="0" * 64)
