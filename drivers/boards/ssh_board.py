@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from drivers.links.endpoint import SshConfig, resolve
 from drivers.links.hostkey import dial
 from drivers.links.login import hang_up, verify
 from drivers.links.ssh import choose_transport, ssh_link
-from testbed.errors import BoardError, ConfigError, LinkError
+from testbed.errors import BoardError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,14 +205,3 @@ def _probe(step: str, look: Callable[[], str]) -> Probe:
         return await asyncio.to_thread(look)
 
     return Probe(step=step, look=looking)
-
-
-def expect_success(done: CommandResult, doing: str) -> str:
-    """Output of a command that must succeed.
-
-    Raises:
-        LinkError: it did not.
-    """
-    if done.status != 0:
-        raise LinkError(f"{doing} failed with status {done.status}: {shlex.quote(done.err.strip()[:200])}")
-    return done.out.strip()

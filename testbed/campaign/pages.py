@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.measure.environment import boot_id, cpu_model
+from testbed.measure.environment import boot_id, cpu_model, governor
 from testbed.resources import root
 from testbed.store.provenance import git_state, host_facts, sha256_of, versions
 from testbed.store.reader import read_run
@@ -79,7 +79,7 @@ def first_page(
         git_commit=commit,
         git_dirty=dirty,
         versions=versions(),
-        host=host_facts(cpu_model(), boot_id()),
+        host=host_facts(cpu_model(), boot_id()) | {"governor": governor()},
         seeds={"campaign": campaign.seed},
         thresholds={"table": msgspec.to_builtins(thresholds)} if thresholds is not None else {},
         labels={task: list(one.catalog.classes) for task, one in data.tasks.items()},

@@ -88,7 +88,7 @@ def sentence(error: BaseException) -> str:
     """One line for a person; what a board said of itself follows below it."""
     match error:
         case KeyboardInterrupt():
-            return "interrupted; what was finished is saved, `testbed run --resume DIR` plays the rest"
+            return "interrupted; what was finished is saved"
         case TimeoutError():
             return str(error) or "timed out"
         case TestbedError():

@@ -68,12 +68,6 @@ class Segment(Struct, frozen=True, kw_only=True):
         inner = np.diff(np.asarray(self.anchors)).max() * WANDER_PPB / 2e9 if len(self.anchors) > 1 else 0.0
         return int(np.ceil(max(self.errors) + inner))
 
-    def board_at(self, t: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Board's clock minus ``origin``, at coordinator instants [ns]; relative, so that a float is exact enough."""
-        since = (t - self.origin).astype(np.float64)
-        relative: NDArray[np.float64] = since * (1 + self.drift_ppb / 1e9) + self.offset
-        return relative
-
     def to_coordinator(self, board: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Coordinator instants and their bounds for board stamps, both int64 of the same shape [ns]."""
         whole = round(self.offset)

@@ -153,10 +153,6 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """
         return _named(self, name, {m.name: m for m in self.models}, "models")
 
-    def by_sha256(self, sha256: str) -> Model | None:
-        """The model with that identity, or ``None``."""
-        return next((m for m in self.models if m.sha256 == sha256), None)
-
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True):
     """Images uint8 (n, 28, 28), labels uint8 (n,), and rows uint16 (n,): places in the original file."""

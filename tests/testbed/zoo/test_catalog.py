@@ -67,7 +67,6 @@ def test_every_file_has_its_hash_and_size(catalog: Catalog) -> None:
         assert [len(g) for g in graphs] == [p.size_bytes for p in model.parts]
         for name in SETS:
             assert set(load_predictions(catalog, model.name, name)) == {e.name for e in model.exits}
-        assert catalog.by_sha256(model.sha256) is model
 
 
 def test_the_folder_holds_nothing_the_catalogue_does_not_name(catalog: Catalog) -> None:
