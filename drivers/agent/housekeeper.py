@@ -10,17 +10,17 @@ import threading
 import traceback
 from typing import TYPE_CHECKING
 
-from drivers.agent.jetson import SettingError
 from drivers.agent.sampler import Sampler
+from drivers.agent.settings import SettingError
 from testbed.wire import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from drivers.agent.jetson import BoardSettings
     from drivers.agent.meters import Meter
     from drivers.agent.outlet import Outlet
     from drivers.agent.residency import Residency
+    from drivers.agent.settings import BoardSettings
     from drivers.agent.state import BlobStore
     from testbed.wire import Message
 
@@ -63,6 +63,11 @@ class Housekeeper:
             self._residency.unload(model, timeout_s=_TAKEOVER_SECONDS)
         for failure in self._settings.restore():
             self._outlet.send(m.Log(30, f"setting not restored: {failure}"))
+
+    def clean_up(self) -> None:
+        """The first holder of this agent (in turn): put back what an agent before it left."""
+        for failure in self._settings.clean_up():
+            self._outlet.send(m.Log(30, f"setting of an earlier agent not restored: {failure}"))
 
     def stop_meters(self) -> None:
         """End all sampling (in turn)."""

@@ -1,4 +1,4 @@
-"""What a Jetson says it is, its power mode and its clocks: read, set, and put back as they were.
+"""What a Jetson says it is, its power mode and its clocks.
 
 Sources: ``/etc/nv_tegra_release`` (``# R36 (release), REVISION: 4.3, ...``), ``/proc/device-tree/model``
 (NUL-ended), ``nvpmodel -q`` (``NV Power Mode: MAXN``, then the id on its own line) and ``nvpmodel -m ID``
@@ -9,10 +9,9 @@ ABI/testing/sysfs-class-devfreq).
 from __future__ import annotations
 
 import re
-import subprocess
 from typing import TYPE_CHECKING
 
-from testbed.errors import TestbedError
+from drivers.agent.settings import SettingError, output_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +23,6 @@ _COMMAND_SECONDS = 20
 _READ_SECONDS = 5
 
 
-class SettingError(TestbedError):
-    """A setting is unknown, its value is wrong, or the board refused it."""
-
-
 def identity(root: Path) -> dict[str, str]:
     """``model`` and ``l4t`` where this is a Jetson, else an empty mapping."""
     release = _RELEASE.search(_text(root / "etc/nv_tegra_release"))
@@ -37,14 +32,13 @@ def identity(root: Path) -> dict[str, str]:
     return {"model": model, "l4t": f"{release.group(1)}.{release.group(2)}"}
 
 
-class BoardSettings:
-    """Settings by name: ``power-mode`` (its id) and ``clock:DEVICE`` (``MIN:MAX`` in Hz)."""
+class JetsonKnobs:
+    """Power mode (its id) and devfreq clocks (``MIN:MAX`` in Hz), by the names ``power-mode`` and ``clock:DEVICE``."""
 
     def __init__(self, root: Path, *, nvpmodel: str = "nvpmodel") -> None:
         """Look below ``root``; ``nvpmodel`` is found on PATH."""
         self._devfreq = root / "sys/class/devfreq"
         self._nvpmodel = nvpmodel
-        self._original: dict[str, str] = {}
 
     def names(self) -> list[str]:
         """Settings that this board answers to."""
@@ -54,6 +48,10 @@ class BoardSettings:
         except SettingError:
             return clocks
         return [POWER_MODE, *clocks]
+
+    def owns(self, name: str) -> bool:
+        """Whether such a setting is one of these, there or not."""
+        return name == POWER_MODE or name.startswith(CLOCK)
 
     def read(self, name: str) -> str:
         """The value that holds now; a clock also tells its current frequency, as ``MIN:MAX:CURRENT``.
@@ -66,44 +64,18 @@ class BoardSettings:
         folder = self._clock(name)
         return ":".join(_text(folder / part) for part in ("min_freq", "max_freq", "cur_freq"))
 
-    def write(self, name: str, value: str) -> str:
-        """Set, remembering what was there before the first change; give what holds now.
-
-        ``value`` ``restore`` puts that back.
+    def write(self, name: str, value: str) -> None:
+        """Set.
 
         Raises:
             SettingError: no such setting, a malformed value, or the board refused it.
         """
-        before = self.read(name)
-        restoring = False
-        if value == "restore":
-            value = self._original.get(name, "")
-            if not value:
-                return before
-            restoring = True
-        else:
-            self._original.setdefault(name, before)
-        if name == POWER_MODE:
-            if not re.fullmatch(r"\d{1,3}", value):
-                raise SettingError(f"a power mode is a number, not {value!r}")
-            self._run("-m", value, seconds=_COMMAND_SECONDS)
-        else:
+        if name != POWER_MODE:
             self._set_clock(self._clock(name), value)
-        if restoring:
-            del self._original[name]  # only now: a refusal leaves it to be tried again
-        return self.read(name)
-
-    def restore(self) -> list[str]:
-        """Put everything back; give what could not be."""
-        tried = [self._put_back(name) for name in list(self._original)]
-        return [failure for failure in tried if failure]
-
-    def _put_back(self, name: str) -> str:
-        try:
-            self.write(name, "restore")
-        except SettingError as error:
-            return f"{name}: {error}"
-        return ""
+            return
+        if not re.fullmatch(r"\d{1,3}", value):
+            raise SettingError(f"a power mode is a number, not {value!r}")
+        self._run("-m", value, seconds=_COMMAND_SECONDS)
 
     def _power_mode(self) -> str:
         lines = self._run("-q", seconds=_READ_SECONDS).splitlines()
@@ -113,17 +85,7 @@ class BoardSettings:
         raise SettingError(f"nvpmodel -q named no mode: {' / '.join(lines)[:200]}")
 
     def _run(self, *arguments: str, seconds: float) -> str:
-        command = [self._nvpmodel, *arguments]
-        try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=True
-            )
-        except subprocess.CalledProcessError as error:
-            said = (error.stderr or error.stdout or "").strip()[:300]
-            raise SettingError(f"{' '.join(command)} failed: {said}") from error
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise SettingError(f"{' '.join(command)} failed: {error}") from error
-        return done.stdout
+        return output_of([self._nvpmodel, *arguments], seconds)
 
     def _clock(self, name: str) -> Path:
         device = name[len(CLOCK) :]

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.agent.facts import board_facts, boot_id, own_sha256
+from drivers.agent.gpu import GpuKnobs
 from drivers.agent.housekeeper import Housekeeper
-from drivers.agent.jetson import BoardSettings
+from drivers.agent.jetson import JetsonKnobs
 from drivers.agent.ledger import Ledger
 from drivers.agent.lines import StdioLine, TtyLine
 from drivers.agent.meters.ina3221 import find_ina3221
@@ -37,6 +38,7 @@ from drivers.agent.residency import Residency
 from drivers.agent.runtimes.echo import EchoRuntime
 from drivers.agent.runtimes.onnxruntime import OnnxRuntime
 from drivers.agent.service import Service
+from drivers.agent.settings import BoardSettings
 from drivers.agent.state import BlobStore, Fence
 
 if TYPE_CHECKING:
@@ -101,7 +103,7 @@ def main(
     factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
     factories = factories if runtimes is None else runtimes
     found = _find_meters(meters if meters is not None else {"ina3221": find_ina3221}, str(root))
-    settings = BoardSettings(root)
+    settings = BoardSettings([JetsonKnobs(root), GpuKnobs()], state / "settings.json")
     outlet = Outlet(
         line, max_message_bytes=_MAX_MESSAGE_BYTES, chunk_bytes=options.chunk_bytes or line.chunk_bytes
     )

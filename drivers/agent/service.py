@@ -144,6 +144,8 @@ class Service:
             self._ledger.clear()
             self._housekeeper.put(self._housekeeper.start_over)
         else:
+            if self._holder is None:
+                self._housekeeper.put(self._housekeeper.clean_up)
             self._housekeeper.put(self._housekeeper.stop_meters)
         self._holder = hello.fence
         self._greeting = hello

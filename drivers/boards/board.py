@@ -63,6 +63,7 @@ class AgentBoard:
         self._sink: Sink | None = None
         self._loader = Loader(spec, composition)
         self._loads: deque[Load] = deque()
+        self._held: dict[str, str] = {}
         self._load_wanted = asyncio.Event()
         self._talk: Conversation | None = None
         self._life: asyncio.Task[None] | None = None
@@ -240,6 +241,7 @@ class AgentBoard:
                 reply = await talk.ask(m.Settings(number, name, value), ("request", number), _SETTING_LIMIT)
                 if not reply.ok:
                     return BoardError(f"setting {name} to {value}: {reply.text}", board=self.id)
+                self._held[name] = reply.value
             if self._parts.common.meter_period_ms and talk.welcome and talk.welcome.facts.get("meters"):
                 talk.say(m.Meter("", True, self._parts.common.meter_period_ms * MS))
             await self._loader.restore(talk)
@@ -293,6 +295,10 @@ class AgentBoard:
         welcome = talk.welcome
         assert welcome is not None, "facts before the greeting"
         facts = dict(welcome.facts)
+        if self._held:
+            facts["settings_held"] = dict(
+                self._held
+            )  # as read back after setting: what the figures belong to
         memory = facts.get("memory_bytes")
         return BoardFacts(
             id=self.id,

@@ -1,8 +1,8 @@
 """A GPU host over SSH: an x86 or Arm server whose NVIDIA driver answers ``nvidia-smi``.
 
 Source: ``nvidia-smi --help-query-gpu``. Power there is an average over up to a second on most boards since Ampere, so
-the driver reads identity and limits only; energy needs a meter of its own. Written from the documentation; not yet
-run on the hardware.
+energy needs a meter of its own. Power limit and clocks are set for the run by the agent, which needs root there for
+it, and put back. Written from the documentation; not yet run on the hardware.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import options_of, with_relay
 from drivers.boards.ssh_board import SshOptions, command_probe, ssh_composition
-from testbed.errors import BoardError
+from testbed.errors import BoardError, ConfigError
 
 if TYPE_CHECKING:
     from drivers.links.deploy import CommandResult
@@ -24,7 +24,16 @@ ASK = ["nvidia-smi", f"--query-gpu={','.join(_FIELDS)}", "--format=csv,noheader"
 
 
 class GpuOptions(SshOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Options of ``kind = "gpu"``: those of every board over SSH."""
+    """Options of ``kind = "gpu"``, beside those of every board over SSH.
+
+    Attributes:
+        gpu: index as ``nvidia-smi`` counts. power_limit_w: held during the run; ``None`` leaves it.
+        clocks_mhz: ``"MIN:MAX"`` to lock the graphics clocks to during the run; ``None`` leaves them.
+    """
+
+    gpu: int = 0
+    power_limit_w: float | None = None
+    clocks_mhz: str | None = None
 
 
 def gpu(spec: BoardSpec) -> CheckableBoard:
@@ -35,7 +44,36 @@ def gpu(spec: BoardSpec) -> CheckableBoard:
     """
     options = options_of(spec, GpuOptions)
     identity = command_probe("gpu", options.ssh, ASK, _tell)
-    return AgentBoard(spec, with_relay(ssh_composition(spec, options, probes=(identity,)), spec))
+    settings = gpu_settings(spec, options)
+    return AgentBoard(
+        spec, with_relay(ssh_composition(spec, options, settings=settings, probes=(identity,)), spec)
+    )
+
+
+def gpu_settings(spec: BoardSpec, options: GpuOptions) -> dict[str, str]:
+    """The agent's settings for a power limit and locked clocks.
+
+    Raises:
+        ConfigError: a limit that is not positive, or clocks that are not ``MIN:MAX``.
+    """
+
+    def refuse(key: str, why: str, cure: str) -> ConfigError:
+        return ConfigError(why, file=spec.file, key=f"boards.{spec.id}.{key}", cure=cure)
+
+    settings = {}
+    if options.power_limit_w is not None:
+        if options.power_limit_w <= 0:
+            raise refuse(
+                "power_limit_w", "must be positive", "Give watts, within what `nvidia-smi -q -d POWER` allows"
+            )
+        settings[f"power-limit:{options.gpu}"] = f"{options.power_limit_w:g}"
+    if options.clocks_mhz is not None:
+        low, colon, high = options.clocks_mhz.partition(":")
+        if not (colon and low.isdigit() and high.isdigit() and int(low) <= int(high)):
+            cure = 'Write it as "MIN:MAX" in MHz, e.g. "1200:1200"'
+            raise refuse("clocks_mhz", f"{options.clocks_mhz!r} is no range of clocks", cure)
+        settings[f"gpu-clocks:{options.gpu}"] = options.clocks_mhz
+    return settings
 
 
 def parse_gpus(text: str) -> list[dict[str, str]]:

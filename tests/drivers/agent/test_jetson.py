@@ -1,6 +1,7 @@
 import pytest
 
-from drivers.agent.jetson import BoardSettings, SettingError, identity
+from drivers.agent.jetson import JetsonKnobs, identity
+from drivers.agent.settings import BoardSettings, SettingError
 
 NVPMODEL = """#!/bin/sh
 here=$(dirname "$0")
@@ -37,7 +38,7 @@ def test_identity_is_read_where_there_is_one(tmp_path):
 
 
 def test_settings_are_listed_read_set_and_restored(board):
-    settings = BoardSettings(board)
+    settings = BoardSettings([JetsonKnobs(board)])
     assert settings.names() == ["power-mode", "clock:17000000.gpu"]
     assert settings.read("power-mode") == "2"
     assert settings.write("power-mode", "0") == "0"
@@ -51,11 +52,11 @@ def test_settings_are_listed_read_set_and_restored(board):
 
 
 def test_a_restore_that_is_refused_can_be_tried_again(board, monkeypatch):
-    settings = BoardSettings(board)
+    settings = BoardSettings([JetsonKnobs(board)])
     clock = "clock:17000000.gpu"
     settings.write(clock, "918000000:918000000")
     with monkeypatch.context() as patch:
-        patch.setattr(BoardSettings, "_set_clock", refuse)
+        patch.setattr(JetsonKnobs, "_set_clock", refuse)
         assert len(settings.restore()) == 1
     assert settings.restore() == []
     assert settings.read(clock).startswith("306000000:918000000:")
@@ -78,11 +79,11 @@ def refuse(self, folder, value):
 )
 def test_what_is_wrong_is_said(board, name, value, why):
     with pytest.raises(SettingError, match=why):
-        BoardSettings(board).write(name, value)
+        BoardSettings([JetsonKnobs(board)]).write(name, value)
 
 
 def test_a_board_without_the_tool_has_no_power_mode(tmp_path):
-    settings = BoardSettings(tmp_path, nvpmodel="nvpmodel-is-not-here")
+    settings = BoardSettings([JetsonKnobs(tmp_path, nvpmodel="nvpmodel-is-not-here")])
     assert settings.names() == []
     with pytest.raises(SettingError, match="nvpmodel"):
         settings.read("power-mode")

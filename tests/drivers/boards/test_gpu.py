@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.boards.gpu import gpu, parse_gpus
+from drivers.boards.gpu import GpuOptions, gpu, gpu_settings, parse_gpus
 from testbed.errors import ConfigError
 
 # Synthetic: the shape of an answer, invented numbers.
@@ -52,3 +52,17 @@ async def test_a_host_without_gpu_fails_at_that_step(ssh_server, make_spec, tmp_
 def test_a_host_is_needed(make_spec):
     with pytest.raises(ConfigError, match="host"):
         gpu(make_spec("gpu"))
+
+
+def test_power_limit_and_clocks_become_settings_of_the_agent(make_spec):
+    options = GpuOptions(host="h", gpu=1, power_limit_w=180.5, clocks_mhz="1200:1200")
+    assert gpu_settings(make_spec("gpu"), options) == {"power-limit:1": "180.5", "gpu-clocks:1": "1200:1200"}
+    assert gpu_settings(make_spec("gpu"), GpuOptions(host="h")) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("power_limit_w", -1.0), ("clocks_mhz", "1200"), ("clocks_mhz", "1300:1200")]
+)
+def test_a_setting_that_makes_no_sense_names_its_key(make_spec, key, value):
+    with pytest.raises(ConfigError, match=key):
+        gpu(make_spec("gpu", host="h", **{key: value}))
