@@ -1,9 +1,9 @@
 """Power limit and clocks of NVIDIA GPUs, through the driver's own tool.
 
 Sources: ``nvidia-smi --help`` and ``--help-query-gpu``: ``-pl WATTS`` sets the power limit, ``-lgc MIN,MAX`` [MHz]
-locks the graphics clocks, ``-rgc`` unlocks them; ``power.limit`` [W] can be asked, a lock cannot. So what is put back is the
-limit that was there, and *unlocked* clocks. All of it needs root. Written from the documentation; not yet run on the
-hardware.
+locks the graphics clocks, ``-rgc`` unlocks them; ``power.limit`` [W] can be asked, a lock cannot. So what is put back
+is the limit that was there, and *unlocked* clocks. All of it needs root. Written from the documentation; not yet run
+on the hardware.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ async def test_settings_are_held_over_connections_and_put_back(stocked):
     far_side, spec = stocked
     far_side.replies[m.Settings] = lambda x: [m.SettingsReply(x.request, True, x.value, "")]
     board, heard = board_on(far_side, spec, settings={"power-mode": "2"}), Listener()
-    await board.open(heard)
+    facts = await board.open(heard)
+    assert facts.facts["settings_held"] == {"power-mode": "2"}
     far_side.die()
     await heard.until(lambda: len(heard.of(ev.BoardUp)) == 2, BOUND_S)
     await board.close()
