@@ -11,13 +11,16 @@ from typing import Final
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
 _SIGKILL: Final = 9
+_UNSHARED: Final = 150_000
+"""Below the interpreter's switch interval (0.2 ms, see `sharpen_timers`), so that nobody can ask for it in between [ns]."""
 
 
 def wait_until(deadline: int, spin: int) -> int:
     """Return once ``time.monotonic_ns()`` has reached ``deadline``.
 
     Sleeps until ``spin`` before it, so a wake-up that comes late by less than that costs nothing. While spinning,
-    a sleep of zero lets the process's other threads in.
+    a sleep of zero lets the process's other threads in; not so in the last stretch, where one that takes the
+    interpreter would give it back too late.
 
     Args:
         deadline, spin: [ns].
@@ -28,7 +31,10 @@ def wait_until(deadline: int, spin: int) -> int:
     now = time.monotonic_ns()
     while now < deadline:
         left = deadline - now - spin
-        time.sleep(left / 1e9 if left > 0 else 0)
+        if left > 0:
+            time.sleep(left / 1e9)
+        elif deadline - now > min(_UNSHARED, spin):
+            time.sleep(0)
         now = time.monotonic_ns()
     return now
 
