@@ -12,7 +12,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
 _SIGKILL: Final = 9
 _UNSHARED: Final = 150_000
-"""Below the interpreter's switch interval (0.2 ms, see `sharpen_timers`), so that nobody can ask for it in between [ns]."""
+"""Below the interpreter's switch interval (0.2 ms, see `sharpen_timers`): nobody can ask for it in between [ns]."""
 
 
 def wait_until(deadline: int, spin: int) -> int:
