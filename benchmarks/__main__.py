@@ -36,7 +36,6 @@ def main() -> None:
             stop_after_ns=(),
             samples=(7,),
             input=image,
-            expected_service_ns=0,
         )
         host.send(order)
         while host.wants_to_send:

@@ -97,7 +97,6 @@ class Executor:
                 infer.stop_after_ns or (0,) * entry.batch,
                 infer.samples,
                 lambda: entry.cancelled,
-                infer.expected_service_ns,
             )
             finished = self._now_ns()
             exits, outputs, report = outcome

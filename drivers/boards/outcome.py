@@ -59,7 +59,6 @@ def infer_message(flight: Flight) -> m.Infer:
         stop_after_ns=_stops([order.batch[p].exit.stop_after for p in kept]),
         samples=samples or (-1,) * len(kept),
         input=Tensor(str(payload.dtype), payload.shape, payload.tobytes()),
-        expected_service_ns=0,
     )
 
 

@@ -78,7 +78,6 @@ class Infer(NamedTuple):
     stop_after_ns: Sequence[int]
     samples: Sequence[int]
     input: Tensor
-    expected_service_ns: int
 
 
 class Cancel(NamedTuple):
@@ -115,7 +114,7 @@ LAYOUTS = {
     0x04: (AskBlob, "str"),
     0x05: (LoadModel, "u32 str str[] str json u8"),
     0x06: (UnloadModel, "u32 str"),
-    0x07: (Infer, "u64 str u8 f64[][] u64[] i64[] tensor u64"),
+    0x07: (Infer, "u64 str u8 f64[][] u64[] i64[] tensor"),
     0x08: (Cancel, "u64 u16[]"),
     0x09: (Meter, "str bool u64"),
     0x0A: (Settings, "u32 str str"),

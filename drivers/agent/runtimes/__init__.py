@@ -33,7 +33,6 @@ if TYPE_CHECKING:
             stop_after_ns: Sequence[int],
             samples: Sequence[int],
             cancelled: Callable[[], AbstractSet[int]],
-            expected_service_ns: int,
         ) -> Outcome:
             """Execute a batch; ``thresholds`` and ``samples`` as in ``Infer``.
 

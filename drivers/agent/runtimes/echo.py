@@ -47,7 +47,6 @@ class EchoRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
-        expected_service_ns: int,
     ) -> Outcome:
         """Sleep, look for cancellations, give the inputs back.
 

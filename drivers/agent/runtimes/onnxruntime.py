@@ -84,7 +84,6 @@ class OnnxRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
-        expected_service_ns: int,
     ) -> Outcome:
         """Run the chain until every item has left it.
 

@@ -1,7 +1,7 @@
 """The paced runtime: answers like the model, takes as long as the profile.
 
 Takes the runtime it wraps and the profiles; gives the wire's outcome and, per execution, how well the pace was kept.
-One execution at a time per lane (``instance``), whatever the model, as a sequential accelerator would do.
+One execution at a time per lane, as a sequential accelerator would do, is the agent's part.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from testbed.model.profile import HwProfile
     from testbed.wire import Tensor
 
-_WORTH_TELLING_NS = 100_000
 _LONGEST_TAIL_NS = 50_000
 
 Work = Callable[[str], AbstractContextManager[None]]
@@ -41,10 +39,10 @@ class PacedRuntime:
     pace error.
 
     Reports per execution: ``asked_ns`` on the board's clock, like the agent's stamps; on the host's clock
-    ``pace_error_ns`` (actual - asked), ``real_ns`` (spent on the answer itself) where that alone took longer than
-    asked, and ``lane_wait_ns`` where it stood behind another execution; for replayed answers ``replayed``, and
-    ``audited`` with ``audit_differs`` (0 or 1). Short, because on a serial line a report takes longer than some
-    inferences. What the wrapped runtime reports is dropped: its times are this host's, not the board's.
+    ``pace_error_ns`` (actual - asked) and, where that alone took longer than asked, ``real_ns`` (spent on the
+    answer itself); for replayed answers ``replayed``, and ``audited`` with ``audit_differs`` (0 or 1). Short,
+    because on a serial line a report takes longer than some inferences. What the wrapped runtime reports is
+    dropped: its times are this host's, not the board's.
     """
 
     def __init__(
@@ -80,7 +78,6 @@ class PacedRuntime:
         self._work = work or (lambda model: nullcontext())
         self._paces = random.Random(f"pace/{seed}")
         self._audits = random.Random(f"audit/{seed}")
-        self._lanes: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._guard = threading.Lock()
         self._tail = 0
 
@@ -111,36 +108,24 @@ class PacedRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
-        expected_service_ns: int,
     ) -> Outcome:
-        """Answer, then wait until the drawn service time has passed since the lane was free."""
-        start = called = time.monotonic_ns()
+        """Answer, then wait until the drawn service time has passed; the agent calls it once at a time per lane."""
+        start = time.monotonic_ns()
         profile = self._profile(model)
         with self._guard:
             u, audit = self._paces.random(), self._audits.random() < self._audit_frac
-            lane = self._lanes[instance]
-        if not lane.acquire(blocking=False):
-            lane.acquire()
-            start = time.monotonic_ns()
-        try:
-            with self._work(model):
-                batch = max(len(thresholds) - len(cancelled()), 1)
-                rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
-                outcome = self._answer(
-                    model, instance, inputs, rules, samples, cancelled, expected_service_ns, audit
-                )
-                real = time.monotonic_ns() - start
-                asked = _service(profile, outcome.exits, u)
-                report = dict(outcome.report, asked_ns=asked)
-                if real > asked:
-                    report["real_ns"] = real
-                if start - called > _WORTH_TELLING_NS:
-                    report["lane_wait_ns"] = start - called
-                outcome = Outcome(outcome.exits, outcome.outputs, report)
-                due = start + self._clock.host_ns(asked)
-                woke = wait_until(due - self._tail, self._spin)
-        finally:
-            lane.release()
+        with self._work(model):
+            batch = max(len(thresholds) - len(cancelled()), 1)
+            rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
+            outcome = self._answer(model, instance, inputs, rules, samples, cancelled, audit)
+            real = time.monotonic_ns() - start
+            asked = _service(profile, outcome.exits, u)
+            report = dict(outcome.report, asked_ns=asked)
+            if real > asked:
+                report["real_ns"] = real
+            outcome = Outcome(outcome.exits, outcome.outputs, report)
+            due = start + self._clock.host_ns(asked)
+            woke = wait_until(due - self._tail, self._spin)
         end = time.monotonic_ns()
         # What is left to do after the wait is part of the service time, so the next wait ends that much earlier.
         self._tail += (min(end - woke, _LONGEST_TAIL_NS) - self._tail) // 8
@@ -155,16 +140,13 @@ class PacedRuntime:
         thresholds: Sequence[Sequence[float]],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
-        expected_service_ns: int,
         audit: bool,
     ) -> Outcome:
         """What the model says; its report holds only what concerns the emulation."""
 
         def really() -> Outcome:
             never = (0,) * len(thresholds)
-            return self._inner.run(
-                model, instance, inputs, thresholds, never, samples, cancelled, expected_service_ns
-            )
+            return self._inner.run(model, instance, inputs, thresholds, never, samples, cancelled)
 
         replay = self._replays.get(model)
         if replay is None or not replay.knows(samples):

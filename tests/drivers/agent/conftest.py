@@ -17,7 +17,7 @@ PICTURE = Tensor("uint8", (1, 3, 224, 224), bytes(range(256)) * 588)
 
 def infer(action, tensor=None, model="echo", items=1, **changes):
     tensor = tensor or Tensor("uint8", (items, 4), bytes(4 * items))
-    return m.Infer(action, model, 0, ((),) * items, (), (-1,) * items, tensor, 0)._replace(**changes)
+    return m.Infer(action, model, 0, ((),) * items, (), (-1,) * items, tensor)._replace(**changes)
 
 
 class Host:

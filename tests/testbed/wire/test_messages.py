@@ -53,7 +53,7 @@ def test_both_directions_are_in_the_table_once():
 
 @pytest.mark.parametrize("limits", [(-1,), (2**64,), (0.5,)])
 def test_a_limit_on_time_is_a_count_of_nanoseconds(limits):
-    infer = m.Infer(1, "m", 0, ((),), limits, (-1,), Tensor("uint8", (1, 1), b"a"), 0)
+    infer = m.Infer(1, "m", 0, ((),), limits, (-1,), Tensor("uint8", (1, 1), b"a"))
     with pytest.raises(LocalWireError):
         m.encode_message(infer)
 
@@ -90,10 +90,10 @@ def test_greetings_may_grow_in_later_versions():
 def test_golden_bytes():
     assert m.encode_message(m.Cancel(258, (1,))) == bytes.fromhex("08 0201000000000000 01000000 0100")
     assert m.encode_message(m.Probe(1, -1)) == bytes.fromhex("02 01000000 ffffffffffffffff")
-    infer = m.Infer(1, "m", 2, ((0.5,),), (), (-1,), Tensor("uint8", (1, 2), b"ab"), 3)
+    infer = m.Infer(1, "m", 2, ((0.5,),), (), (-1,), Tensor("uint8", (1, 2), b"ab"))
     assert m.encode_message(infer) == bytes.fromhex(
         "07 0100000000000000 01000000 6d 02 01000000 01000000 000000000000e03f"
-        "00000000 01000000 ffffffffffffffff 01 02 01000000 02000000 6162 0300000000000000"
+        "00000000 01000000 ffffffffffffffff 01 02 01000000 02000000 6162"
     )
     limited = infer._replace(stop_after_ns=(7,))
     assert m.encode_message(limited) == m.encode_message(infer).replace(

@@ -17,7 +17,7 @@ IMAGE = Tensor("uint8", (1, 3, 224, 224), bytes(150528))
 
 
 def infer(action, tensor=IMAGE):
-    return m.Infer(action, "model", 0, ((0.5,),), (), (7,), tensor, 0)
+    return m.Infer(action, "model", 0, ((0.5,),), (), (7,), tensor)
 
 
 def drain(session, budget=1 << 16):

@@ -6,7 +6,7 @@ from tests.drivers.agent.conftest import PICTURE
 
 
 def run(runtime, cancelled=frozenset(), items=2, stop_after_ns=(0, 0)):
-    return runtime.run("m", 0, (PICTURE,), ((),) * items, stop_after_ns, (-1,) * items, lambda: cancelled, 0)
+    return runtime.run("m", 0, (PICTURE,), ((),) * items, stop_after_ns, (-1,) * items, lambda: cancelled)
 
 
 def test_it_gives_back_what_it_got():

@@ -28,7 +28,7 @@ def array(tensor):
 def run(runtime, thresholds, images=IMAGES, cancelled=frozenset, stop_after_ns=None):
     n = len(thresholds)
     stops = stop_after_ns or (0,) * n
-    return runtime.run("m", 0, (tensor(images),), thresholds, stops, (-1,) * n, cancelled, 0)
+    return runtime.run("m", 0, (tensor(images),), thresholds, stops, (-1,) * n, cancelled)
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,9 @@ def test_through_a_real_agent(start):
     parts = [host.put(path.read_bytes()) for path in PARTS]
     loaded = host.load("ee", "onnxruntime", parts, threads=1)
     assert loaded.load_ns > 0
-    host.send(m.Infer(1, "ee", 0, ((0.0,), ()), (), (0, 1), tensor(IMAGES[:2]), 0))
+    host.send(m.Infer(1, "ee", 0, ((0.0,), ()), (), (0, 1), tensor(IMAGES[:2])))
     done = host.expect(m.Done)
     assert done.exits == (0, 2)
     assert done.outputs[0].shape == (2, 10)
-    host.send(m.Infer(2, "ee", 0, ((), ()), (0, 1), (0, 1), tensor(IMAGES[:2]), 0))
+    host.send(m.Infer(2, "ee", 0, ((), ()), (0, 1), (0, 1), tensor(IMAGES[:2])))
     assert host.expect(m.Done).exits == (2, 0)

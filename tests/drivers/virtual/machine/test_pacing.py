@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -60,9 +59,7 @@ class Inner:
         self.options = options
         return LoadedInfo(5, "inner")
 
-    def run(
-        self, model, instance, inputs, thresholds, stop_after_ns, samples, cancelled, expected_service_ns
-    ) -> Outcome:
+    def run(self, model, instance, inputs, thresholds, stop_after_ns, samples, cancelled) -> Outcome:
         self.runs += 1
         self.asked = (list(thresholds), list(stop_after_ns))
         time.sleep(self.takes_s)
@@ -82,12 +79,8 @@ def paced(inner: Inner, **more) -> PacedRuntime:
     return PacedRuntime(inner, {"net": PROFILE}, clock=SkewedClock(), **more)
 
 
-def run(
-    runtime: PacedRuntime, n: int = 1, *, instance: int = 0, samples=None, gone=frozenset(), stops=None
-) -> dict:
-    outcome = runtime.run(
-        "net", instance, (), [()] * n, stops or [0] * n, samples or [-1] * n, lambda: gone, 0
-    )
+def run(runtime: PacedRuntime, n: int = 1, *, samples=None, gone=frozenset(), stops=None) -> dict:
+    outcome = runtime.run("net", 0, (), [()] * n, stops or [0] * n, samples or [-1] * n, lambda: gone)
     return {**outcome.report, "exits": list(outcome.exits)}
 
 
@@ -130,29 +123,6 @@ def test_what_the_real_answer_takes_too_long_shows_as_pace_error() -> None:
     report = run(paced(Inner(takes_s=0.02)))
     assert report["pace_error_ns"] >= 18_000_000
     assert report["real_ns"] >= 20_000_000
-
-
-def test_a_lane_executes_one_batch_at_a_time_and_two_lanes_two() -> None:
-    def both(lanes: tuple[int, int]) -> tuple[float, list[int]]:
-        runtime, reports, together = paced(Inner()), [], threading.Barrier(2)
-
-        def work(lane: int) -> None:
-            together.wait()
-            reports.append(run(runtime, 4, instance=lane))
-
-        threads = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
-        start = time.monotonic()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return time.monotonic() - start, [report.get("lane_wait_ns", 0) for report in reports]
-
-    took, waited = both((0, 0))
-    assert took >= 0.0119  # two times 6 ms
-    assert max(waited) > 0
-    _, waited = both((0, 1))
-    assert waited == [0, 0]
 
 
 def test_time_is_kept_by_the_boards_clock() -> None:
