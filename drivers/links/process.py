@@ -107,7 +107,8 @@ class ChildStream:
         if nice:
             # the child may be gone already, and then its priority does not matter
             with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, transport.get_pid(), nice)
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, transport.get_pid(), own + nice)
 
     def adopt(self, transport: asyncio.SubprocessTransport) -> None:
         """Take the child that was just started."""

@@ -94,6 +94,7 @@ class SshServer:
                 feeding.cancel()
                 if child.returncode is None:
                     child.kill()
+                await child.wait()
                 child._transport.close()
 
     def cut(self):

@@ -18,25 +18,10 @@ from testbed.model.execution import Execution
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome
 from testbed.units import MS
+from tests.policy_shapes.shapes import SHAPES
 
 if TYPE_CHECKING:
     from testbed.contracts.toy_lab import ToyLab
-
-
-SHAPES = (
-    "bcedge",
-    "clockwork",
-    "delen",
-    "edgesight_speculative",
-    "harmonybatch",
-    "hidp",
-    "proteus",
-    "sneakpeek",
-    "tangram",
-    "vae_codec",
-    "willump",
-    "workload_distribution",
-)
 
 
 class ToyShell:

@@ -11,24 +11,10 @@ import pytest
 from testbed.contracts.toy_lab import ToyLab
 from testbed.model.action import Answer, Infer, Reject
 from testbed.units import Ns
+from tests.policy_shapes.shapes import SHAPES
 
 if TYPE_CHECKING:
     from types import ModuleType
-
-SHAPES = (
-    "bcedge",
-    "clockwork",
-    "delen",
-    "edgesight_speculative",
-    "harmonybatch",
-    "hidp",
-    "proteus",
-    "sneakpeek",
-    "tangram",
-    "vae_codec",
-    "willump",
-    "workload_distribution",
-)
 
 
 @pytest.fixture(params=SHAPES)

@@ -25,7 +25,6 @@ def test_without_a_relay_nothing_changes(far_side, make_spec):
 
 
 def test_a_relay_is_emulated_and_its_table_is_checked(far_side, make_spec):
-    pytest.importorskip("drivers.virtual.relay")
     common = CommonOptions(relay={"delay_ms": 20.0, "rate_mbit": 8.0})
     parts = with_relay(Composition(kind="t", make_link=lambda: far_side, common=common), make_spec())
     assert parts.link_origin == "emulated"

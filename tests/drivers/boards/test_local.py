@@ -125,7 +125,6 @@ async def test_checks_stop_at_the_first_failure_and_stay_complete(make_spec):
 
 
 async def test_a_relay_makes_the_way_longer_and_says_so(make_spec):
-    pytest.importorskip("drivers.virtual.relay")
     board, heard = local(make_spec(relay={"delay_ms": 20.0, "rate_mbit": 100.0})), Listener()
     facts = await board.open(heard)
     assert (facts.origin, facts.link_origin) == ("measured", "emulated")

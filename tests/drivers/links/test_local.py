@@ -73,11 +73,12 @@ async def test_a_writer_waits_while_the_child_does_not_read():
 
 
 async def test_environment_and_priority_reach_the_child():
-    code = "import os; print(os.environ['WORD'], os.getpriority(os.PRIO_PROCESS, 0), flush=True); input()"
+    code = "import os; input(); print(os.environ['WORD'], os.getpriority(os.PRIO_PROCESS, 0), flush=True)"
     link = LocalLink([sys.executable, "-c", code], env={**os.environ, "WORD": "hello"}, nice=5)
     await link.open()
+    await link.write(b"\n")  # it was started before its priority was set
     said = b""
     while not said.endswith(b"\n"):
         said += await link.read()
-    assert said.split() == [b"hello", b"5"]
+    assert said.split() == [b"hello", str(os.getpriority(os.PRIO_PROCESS, 0) + 5).encode()]
     await link.close()

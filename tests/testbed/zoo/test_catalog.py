@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from testbed.errors import ConfigError
@@ -125,7 +126,6 @@ def test_every_step_up_is_significant(
 
 @pytest.mark.parametrize("name", SETS)
 def test_onnxruntime_gives_the_stored_predictions(catalog: Catalog, name: str) -> None:
-    ort = pytest.importorskip("onnxruntime")
     chosen = np.random.default_rng(1).choice(2000, 48, replace=False)
     images = load_samples(catalog, name).images[chosen][:, None]
     for model in catalog.models:
@@ -142,7 +142,6 @@ def test_onnxruntime_gives_the_stored_predictions(catalog: Catalog, name: str) -
 
 
 def test_one_image_gives_what_the_batch_gives(catalog: Catalog) -> None:
-    ort = pytest.importorskip("onnxruntime")
     session = ort.InferenceSession(load_graphs(catalog, "resnet8")[0], providers=["CPUExecutionProvider"])
     images = load_samples(catalog, "test").images[:3, None]
     singly = [session.run(None, {"image": i[None]})[0][0] for i in images]

@@ -1,14 +1,12 @@
 from pathlib import Path
 
+import numpy as np
+import onnxruntime as ort
 import pytest
 
+from drivers.agent.runtimes.onnxruntime import OnnxRuntime
 from testbed.wire import Tensor
 from testbed.wire import messages as m
-
-np = pytest.importorskip("numpy")
-ort = pytest.importorskip("onnxruntime")
-
-from drivers.agent.runtimes.onnxruntime import OnnxRuntime  # noqa: E402 - after the skips
 
 ZOO = Path(__file__).parents[4] / "testbed/zoo/fashion-mnist"
 SINGLE = ZOO / "cnn-small.onnx"
