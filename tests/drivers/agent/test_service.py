@@ -30,14 +30,14 @@ def test_the_token_survives_the_agent(start):
 def test_probes_are_answered_while_it_executes(start):
     host = start()
     host.greet()
-    host.load(sleep_ns=500_000_000)
+    host.load(sleep_ns=1_500_000_000)
     host.send(infer(1))
     t0 = time.monotonic_ns()
     host.send(m.Probe(5, t0))
     reply = host.expect(m.ProbeReply)
     assert (reply.seq, reply.t0) == (5, t0)
-    assert t0 < reply.t1 <= reply.t2 < time.monotonic_ns() < t0 + 400_000_000
-    host.expect(m.Done)
+    assert t0 < reply.t1 <= reply.t2 < time.monotonic_ns()
+    assert reply.t2 < host.expect(m.Done).finished
 
 
 def test_it_receives_while_it_executes_and_refuses_beyond_its_credit(start):

@@ -62,6 +62,8 @@ async def test_a_runtime_that_cannot_be_used_fails_with_a_cure(far_side, make_sp
     far_side.replies[m.Hello] = lambda x: [
         far_side.welcome(x, facts={"runtimes": dict.fromkeys(names, missing)})
     ]
+    far_side.replies[m.AskBlob] = lambda x: [m.BlobState(x.sha256, 1, True, "")]
+    far_side.replies[m.LoadModel] = lambda x: [m.Loaded(x.request, x.model, False, 0, 0, "no runtime")]
     results = {r.step: r for r in await examined(far_side, make_spec())}
     assert results["runtime"].state == "failed"
     assert "No module named" in results["runtime"].finding
