@@ -61,7 +61,7 @@ class ParamikoLink:
             connecting.add_done_callback(_abandon)
             raise
         self._channel, self._stderr = channel, b""
-        self._pump = ThreadPump(self.name, read=self._receive, write=channel.sendall, stall_s=self._stall_s)
+        self._pump = ThreadPump(self.name, read=self._receive, write=self._transmit, stall_s=self._stall_s)
         self._pump.start()
 
     def _connect(self) -> tuple[paramiko.Transport, paramiko.Channel]:
@@ -93,6 +93,21 @@ class ParamikoLink:
                 tail = self._stderr.decode(errors="replace").strip().splitlines()
                 raise ConnectionAbortedError(f"the command ended; it said: {' | '.join(tail[-3:])}")
         return bytes(data)
+
+    def _transmit(self, data: bytes) -> None:
+        """Blocking write of the pump's thread; a shut window is waited for, a hung-up transport ends the wait."""
+        channel = self._channel
+        sent = 0
+        while sent < len(data):
+            try:
+                count = channel.send(data[sent:]) if channel is not None else 0
+            except TimeoutError:
+                continue
+            except (paramiko.SSHException, EOFError) as error:  # what it says when the other side is gone
+                raise ConnectionAbortedError(str(error) or "the connection was lost") from error
+            if not count:
+                raise ConnectionAbortedError("the channel is closed")
+            sent += count
 
     def _keep_stderr(self, channel: paramiko.Channel) -> None:
         while channel.recv_stderr_ready():

@@ -19,7 +19,7 @@ class Library:
         self.written = bytearray()
         self.may_write = threading.Event()
         self.may_write.set()
-        self.said_all = threading.Event()
+        self.grown = threading.Condition()
 
     def read(self):
         try:
@@ -30,9 +30,18 @@ class Library:
     def write(self, data):
         if not self.may_write.wait(5):
             raise OSError("nobody lets me write")
-        self.written += data
-        if data == b"!":
-            self.said_all.set()
+        with self.grown:
+            self.written += data
+            self.grown.notify()
+
+    async def got(self, count):
+        """Wait until so much was written: a stopping pump drops what it still holds."""
+
+        def wait():
+            with self.grown:
+                return self.grown.wait_for(lambda: len(self.written) >= count, 5)
+
+        assert await asyncio.to_thread(wait)
 
 
 async def stop(pump):
@@ -50,6 +59,7 @@ async def test_bytes_go_both_ways_until_the_end():
     library.incoming.put(b"")
     assert await pump.inbox.take() == b""
     assert pump.valve.health is Health.DOWN
+    await library.got(3)
     await stop(pump)
     assert library.written == b"out"
 
@@ -66,7 +76,7 @@ async def test_a_writer_waits_while_a_megabyte_is_under_way():
     library.may_write.set()
     async with asyncio.timeout(5):
         await pump.send(b"!")
-        await asyncio.to_thread(library.said_all.wait, 5)  # a stopping pump drops what it still holds
+    await library.got((1 << 20) + 5)
     await stop(pump)
     # Giving up the wait does not take the bytes back.
     assert bytes(library.written) == bytes(1 << 20) + b"more!"
