@@ -96,8 +96,8 @@ class Service:
         if isinstance(message, m.Infer):
             self._infer(message)
         elif isinstance(message, m.Probe):
-            seq, t0 = message
-            self._outlet.post_late(m.ProbeReply, lambda: m.ProbeReply(seq, t0, read_at, self._now_ns()))
+            seq = message.seq
+            self._outlet.post_late(m.ProbeReply, lambda: self._probed(seq, read_at))
         elif isinstance(message, m.Cancel):
             for reply in self._ledger.cancel(message.action, message.items):
                 self._outlet.post(reply)
@@ -109,6 +109,10 @@ class Service:
             self._outlet.post(m.Goodbye("asked to"))
             self._ended = not self._line.survives
             self._housekeeper.put(self._housekeeper.stop_meters)
+
+    def _probed(self, seq: int, read_at: int) -> m.ProbeReply:
+        held = self._now_ns() - read_at  # negative where the clock was set meanwhile
+        return m.ProbeReply(seq, read_at, held if 0 <= held < m.HELD_TOO_LONG else m.HELD_TOO_LONG)
 
     def _infer(self, infer: m.Infer) -> None:
         batch = len(infer.thresholds)

@@ -15,7 +15,7 @@ from testbed.model.event import NetworkSeen
 from testbed.model.record import ClockProbe
 from testbed.units import Ns, S
 from testbed.wire import messages as m
-from testbed.wire.frames import OVERHEAD_BYTES
+from testbed.wire.frames import SHORT_OVERHEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from drivers.boards.composition import Composition
     from testbed.ports import BoardEvent
 
-_UP_BYTES = OVERHEAD_BYTES + len(m.encode_message(m.Probe(0, 0)))
-_DOWN_BYTES = OVERHEAD_BYTES + len(m.encode_message(m.ProbeReply(0, 0, 0, 0)))
+UP_BYTES = SHORT_OVERHEAD_BYTES + len(m.encode_message(m.Probe(0)))
+DOWN_BYTES = SHORT_OVERHEAD_BYTES + len(m.encode_message(m.ProbeReply(0, 0, 0)))
+"""What a probe and its reply cost on the line: 12 and 24 bytes, 1.0 and 2.1 ms at 115200 baud."""
 _GAP_S = 0.004
 _WAIT_S = 2.0
 _RECENT = 32
@@ -48,10 +49,10 @@ class Prober:
         self._emit = emit
         serial = composition.lossy and composition.line_bytes_per_s
         per_byte = S / composition.line_bytes_per_s if serial and composition.line_bytes_per_s else 0.0
-        self._wire_up, self._wire_down = round(_UP_BYTES * per_byte), round(_DOWN_BYTES * per_byte)
+        self._wire_up, self._wire_down = round(UP_BYTES * per_byte), round(DOWN_BYTES * per_byte)
         self._gap_s = _GAP_S + 2 * (self._wire_up + self._wire_down) / S
-        self._seq = 0
-        self._open: dict[int, Ns] = {}
+        self._made = 0
+        self._open: dict[int, tuple[int, Ns]] = {}
         self._rtts: deque[Ns] = deque(maxlen=_RECENT)
         self._heard = asyncio.Event()
         self._ended = False
@@ -59,27 +60,29 @@ class Prober:
 
     def make(self, now: Ns) -> m.Probe:
         """A probe stamped now."""
-        self._seq += 1
-        self._open[self._seq] = now
+        self._made += 1
+        seq = self._made & 0xFFFF
+        self._open[seq] = (self._made, now)
         if len(self._open) > 4 * _RECENT:  # lost ones
             del self._open[next(iter(self._open))]
-        return m.Probe(self._seq, now)
+        return m.Probe(seq)
 
     def take(self, reply: m.ProbeReply, t3: Ns) -> None:
-        """A reply came at ``t3``; a repeated one is ignored."""
-        t0 = self._open.pop(reply.seq, None)
-        if t0 is None:
+        """A reply came at ``t3``; a repeated one is ignored, and one held too long tells nothing."""
+        asked = self._open.pop(reply.seq, None)
+        self._heard.set()
+        if asked is None or reply.held == m.HELD_TOO_LONG:
             return
+        t0 = asked[1]
         self._last_t = t3
         self._rtts.append(t3 - t0)
-        self._heard.set()
         self._emit(
             ClockProbe(
                 board=self._board,
                 boot=self._boot,
                 t0=t0,
                 t1=reply.t1,
-                t2=reply.t2,
+                t2=reply.t1 + reply.held,
                 t3=t3,
                 wire_up=self._wire_up,
                 wire_down=self._wire_down,
@@ -88,7 +91,7 @@ class Prober:
 
     async def run(self, count: int, send: Callable[[], None]) -> NetworkSeen | None:
         """Send ``count`` probes a few ms apart and wait two seconds at most for the last reply."""
-        first = self._seq
+        first = self._made
         for index in range(count):
             if index:
                 await asyncio.sleep(self._gap_s)
@@ -97,11 +100,11 @@ class Prober:
             send()
         try:
             async with asyncio.timeout(_WAIT_S):
-                while not self._ended and (self._seq < first + count or any(s > first for s in self._open)):
+                while not self._ended and (self._made < first + count or self._lost_since(first)):
                     self._heard.clear()
                     await self._heard.wait()
         except TimeoutError:
-            lost = sum(s > first for s in self._open) / max(count, 1)
+            lost = self._lost_since(first) / max(count, 1)
         else:
             lost = 0.0
         if not self._rtts or self._ended:
@@ -114,6 +117,9 @@ class Prober:
             down_bytes_per_s=self._down,
             loss_frac=lost,
         )
+
+    def _lost_since(self, first: int) -> int:
+        return sum(number > first for number, _ in self._open.values())
 
     def end(self) -> None:
         """Let waiting probes go."""

@@ -12,6 +12,15 @@ Layout, little-endian, 15 bytes of header and 4 of trailer::
     15  payload
     ..  crc      u32   CRC-32 of bytes 2.. up to here
 
+A *short* frame is a whole message of at most 15 bytes, for clock probes: on a serial line every byte counts
+against them. 5 bytes before the payload and 4 behind it::
+
+    0   magic    0xA5 0xC3
+    2   length   u8    bytes of payload, 1..15; 0x80 added where the agent sends
+    3   tag      u16   as above
+    5   payload
+    ..  crc      u32   CRC-32 of bytes 2.. up to here
+
 The header has a check of its own, so a damaged length is not believed and swallows nothing. A frame whose
 body is damaged gives up only its magic: the bytes behind are scanned again, so good frames inside a false
 one are found.
@@ -42,7 +51,10 @@ FLAG_LAST = 0x01  # the final chunk of its message
 FLAG_START = 0x02  # opens a session: accepted whatever the tag
 FLAG_FROM_AGENT = 0x80  # direction, so that a line that echoes is noticed
 _KNOWN_FLAGS = FLAG_LAST | FLAG_START | FLAG_FROM_AGENT
+FLAG_SHORT = 0x100  # came in a short frame; never in a header
 
+SHORT_MAGIC = b"\xa5\xc3"
+_SHORT = struct.Struct("<2sBH")
 _HEADER = struct.Struct("<2sHBHIHH")
 _HEAD_FIELDS = struct.Struct("<HBHIH")  # the checked part of the header, without magic and check
 _CHECK = struct.Struct("<H")
@@ -50,6 +62,8 @@ _CRC = struct.Struct("<I")
 HEADER_BYTES = _HEADER.size
 OVERHEAD_BYTES = _HEADER.size + _CRC.size
 MAX_PAYLOAD_BYTES = 0xFFFF
+SHORT_OVERHEAD_BYTES = _SHORT.size + _CRC.size
+MAX_SHORT_BYTES = 15
 
 
 class Frame(NamedTuple):
@@ -88,6 +102,24 @@ def encode_frame(
     head = fields + _CHECK.pack(binascii.crc_hqx(fields, 0xFFFF))
     crc = zlib.crc32(payload, zlib.crc32(head))
     return b"".join((MAGIC, head, payload, _CRC.pack(crc)))
+
+
+def encode_short(payload: Buffer, *, flags: int = 0, tag: int = 0) -> bytes:
+    """The bytes of a short frame.
+
+    Args:
+        payload: 1 to 15 bytes, a whole message.
+        flags: only ``FLAG_FROM_AGENT`` is told.
+        tag: u16, session the frame belongs to.
+
+    Raises:
+        LocalWireError: the payload is of another length.
+    """
+    length = len(payload)
+    if not 0 < length <= MAX_SHORT_BYTES:
+        raise LocalWireError(f"a short frame carries 1 to {MAX_SHORT_BYTES} bytes, not {length}")
+    head = _SHORT.pack(SHORT_MAGIC, length | flags & FLAG_FROM_AGENT, tag)
+    return b"".join((head, payload, _CRC.pack(zlib.crc32(payload, zlib.crc32(head[2:])))))
 
 
 class FrameDecoder:
@@ -143,32 +175,69 @@ class FrameDecoder:
         frames: list[Frame] = []
         with memoryview(buffer) as view:
             while True:
-                start = buffer.find(MAGIC, position)
+                start = buffer.find(MAGIC[0], position)
                 if start < 0:
-                    keep = 1 if end > position and buffer[end - 1] == MAGIC[0] else 0
-                    self.discarded_bytes += end - keep - position
-                    return frames, end - keep
+                    self.discarded_bytes += end - position
+                    return frames, end
                 self.discarded_bytes += start - position
                 position = start
-                if end - start < HEADER_BYTES:
+                if end - start < 2:
                     return frames, start
-                _, length, flags, tag, message, chunk, check = _HEADER.unpack_from(buffer, start)
-                with view[start + 2 : start + HEADER_BYTES - 2] as fields:
-                    good = binascii.crc_hqx(fields, 0xFFFF) == check
-                if not good or flags & ~_KNOWN_FLAGS or not 0 < length <= self._max_payload:
-                    self.header_failures += 1
+                second = buffer[start + 1]
+                if second == MAGIC[1]:
+                    frame, position = self._whole(view, start)
+                elif second == SHORT_MAGIC[1]:
+                    frame, position = self._short(view, start)
+                else:
+                    frame, position = None, start + 1
                     self.discarded_bytes += 1
-                    position = start + 1
-                    continue
-                stop = start + HEADER_BYTES + length
-                if end < stop + _CRC.size:
+                if frame is not None:
+                    frames.append(frame)
+                elif position == start:
                     return frames, start
-                with view[start + 2 : stop] as body:
-                    good = zlib.crc32(body) == _CRC.unpack_from(buffer, stop)[0]
-                if not good:
-                    self.crc_failures += 1
-                    self.discarded_bytes += 1
-                    position = start + 1
-                    continue
-                frames.append(Frame(flags, tag, message, chunk, bytes(view[start + HEADER_BYTES : stop])))
-                position = stop + _CRC.size
+
+    def _whole(self, view: memoryview, start: int) -> tuple[Frame | None, int]:
+        """The ordinary frame whose magic is at ``start``, and where to go on: there, as long as bytes are missing."""
+        end = len(view)
+        if end - start < HEADER_BYTES:
+            return None, start
+        _, length, flags, tag, message, chunk, check = _HEADER.unpack_from(view, start)
+        with view[start + 2 : start + HEADER_BYTES - 2] as fields:
+            good = binascii.crc_hqx(fields, 0xFFFF) == check
+        if not good or flags & ~_KNOWN_FLAGS or not 0 < length <= self._max_payload:
+            self.header_failures += 1
+            self.discarded_bytes += 1
+            return None, start + 1
+        stop = start + HEADER_BYTES + length
+        if end < stop + _CRC.size:
+            return None, start
+        if not self._checked(view, start, stop):
+            return None, start + 1
+        frame = Frame(flags, tag, message, chunk, bytes(view[start + HEADER_BYTES : stop]))
+        return frame, stop + _CRC.size
+
+    def _short(self, view: memoryview, start: int) -> tuple[Frame | None, int]:
+        """As `_whole`, of a short frame; a false one holds back 24 bytes at most, so its header has no check."""
+        if len(view) - start < _SHORT.size:
+            return None, start
+        _, told, tag = _SHORT.unpack_from(view, start)
+        length = told & ~FLAG_FROM_AGENT
+        if not 0 < length <= MAX_SHORT_BYTES:
+            self.header_failures += 1
+            self.discarded_bytes += 1
+            return None, start + 1
+        stop = start + _SHORT.size + length
+        if len(view) < stop + _CRC.size:
+            return None, start
+        if not self._checked(view, start, stop):
+            return None, start + 1
+        flags = FLAG_SHORT | FLAG_LAST | told & FLAG_FROM_AGENT
+        return Frame(flags, tag, 0, 0, bytes(view[start + _SHORT.size : stop])), stop + _CRC.size
+
+    def _checked(self, view: memoryview, start: int, stop: int) -> bool:
+        with view[start + 2 : stop] as body:
+            good = zlib.crc32(body) == _CRC.unpack_from(view, stop)[0]
+        if not good:
+            self.crc_failures += 1
+            self.discarded_bytes += 1
+        return bool(good)

@@ -32,13 +32,15 @@ class Refused(NamedTuple):
     text: str
 
 
+HELD_TOO_LONG = 0xFFFFFFFF
+
+
 class ProbeReply(NamedTuple):
-    """A→H. ``t1`` on receipt and ``t2`` just before sending, board clock."""
+    """A→H. ``t1`` on receipt, board clock; sent back ``held`` ns later, `HELD_TOO_LONG` where that does not fit."""
 
     seq: int
-    t0: int
     t1: int
-    t2: int
+    held: int
 
 
 class BlobState(NamedTuple):
@@ -140,7 +142,7 @@ class Goodbye(NamedTuple):
 LAYOUTS = {
     0x81: (Welcome, "u16 u64 str str json u16 u32"),
     0x82: (Refused, "str str"),
-    0x83: (ProbeReply, "u32 i64 i64 i64"),
+    0x83: (ProbeReply, "u16 i64 u32"),
     0x84: (BlobState, "str u64 bool str"),
     0x85: (Loaded, "u32 str bool u64 u64 str"),
     0x86: (Accepted, "u64 i64"),

@@ -22,10 +22,9 @@ class Hello(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """H→A. Clock probe; ``t0`` is the host's stamp at sending."""
+    """H→A. Clock probe; the host keeps its own stamps. Travels in a short frame, as its reply."""
 
     seq: int
-    t0: int
 
 
 class PutBlob(NamedTuple):
@@ -109,7 +108,7 @@ class Bye(NamedTuple):
 
 LAYOUTS = {
     0x01: (Hello, "u16 u64 u64 str u32 str"),
-    0x02: (Probe, "u32 i64"),
+    0x02: (Probe, "u16"),
     0x03: (PutBlob, "str u64 u64 bytes"),
     0x04: (AskBlob, "str"),
     0x05: (LoadModel, "u32 str str[] str json u8"),

@@ -1,10 +1,11 @@
-"""The messages, version 1: both directions under one roof, and their bytes.
+"""The messages, version 2: both directions under one roof, and their bytes.
 
 A message is one byte of type, then its fields as ``codec`` describes. Times are integer nanoseconds on the
 clock of whoever stamped them; ``request`` and ``action`` numbers are chosen by the host.
 
-History: 1, first version. ``Hello`` and ``Refused`` keep their layout for ever (an old end must be able to
-refuse a new one), so bytes behind their last field are ignored; any other message must be consumed exactly.
+History: 1, first version; 2, probes without the host's stamp, in short frames. ``Hello`` and ``Refused`` keep
+their layout for ever (an old end must be able to refuse a new one), so bytes behind their last field are
+ignored; any other message must be consumed exactly.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from testbed.wire.from_agent import (
     BEFORE_START,
     CANCELLED_EXIT,
     DURING,
+    HELD_TOO_LONG,
     TOO_LATE,
     Accepted,
     BlobState,
@@ -60,6 +62,7 @@ __all__ = [
     "DURING",
     "FROM_AGENT",
     "FROM_HOST",
+    "HELD_TOO_LONG",
     "LAYOUTS",
     "PROTOCOL_VERSION",
     "TOO_LATE",
@@ -94,7 +97,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 if TYPE_CHECKING:
     Message: TypeAlias = (

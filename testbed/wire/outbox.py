@@ -11,11 +11,13 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.wire import messages as m
-from testbed.wire.frames import FLAG_LAST, FLAG_START, encode_frame
+from testbed.wire.frames import FLAG_LAST, FLAG_START, encode_frame, encode_short
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SHORT = frozenset((m.Probe, m.ProbeReply))
+"""They travel in short frames, without a number: one that comes twice is told by its own sequence number."""
 BULK = frozenset((m.PutBlob, m.Infer, m.Done, m.Failed, m.PowerSamples, m.Log))
 
 
@@ -82,6 +84,8 @@ class Outbox:
             else:
                 message = entry()
                 kind, data = type(message), m.encode_message(message)
+            if kind in SHORT:
+                return encode_short(data, flags=self._flags, tag=self._tag)
             return self._frame(
                 data, FLAG_LAST | (FLAG_START if kind is m.Hello else 0), self._take_number(), 0
             )

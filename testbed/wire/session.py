@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire import messages as m
 from testbed.wire.automaton import TRANSITIONS, Role, State
-from testbed.wire.frames import FLAG_FROM_AGENT, FLAG_LAST, FLAG_START, FrameDecoder
-from testbed.wire.outbox import BULK, Outbox
+from testbed.wire.frames import FLAG_FROM_AGENT, FLAG_LAST, FLAG_SHORT, FLAG_START, FrameDecoder
+from testbed.wire.outbox import BULK, SHORT, Outbox
 from testbed.wire.reassembly import Reassembly
 
 if TYPE_CHECKING:
@@ -202,11 +202,18 @@ class Session:
         if self._session is None or frame.tag != self._tag:
             self.stale_frames += 1
             return None
-        data = self._parts.add(frame.message, frame.chunk, bool(frame.flags & FLAG_LAST), frame.payload)
+        short = bool(frame.flags & FLAG_SHORT)
+        data = (
+            frame.payload
+            if short
+            else self._parts.add(frame.message, frame.chunk, bool(frame.flags & FLAG_LAST), frame.payload)
+        )
         if data is None or self.state in _DEAF:
             return None
         message = m.decode_message(data)
         kind = type(message)
+        if short is not (kind in SHORT):
+            raise RemoteWireError(f"{kind.__name__} in a {'short' if short else 'whole'} frame")
         after = TRANSITIONS.get((self.state, kind))
         if after is None or isinstance(message, m.Hello):
             raise RemoteWireError(f"{kind.__name__} is not allowed while {self.state.value}")

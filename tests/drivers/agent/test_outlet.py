@@ -51,7 +51,7 @@ def test_post_never_waits_for_a_slow_line():
     _, outlet = opened(line)
     begin = time.monotonic()
     outlet.post(m.Log(20, "x"))
-    outlet.post_late(m.ProbeReply, lambda: m.ProbeReply(1, 2, 3, 4))
+    outlet.post_late(m.ProbeReply, lambda: m.ProbeReply(1, 2, 3))
     assert time.monotonic() - begin < 0.1
 
 
@@ -67,7 +67,7 @@ def test_a_broken_line_is_noticed_and_stops_writing():
 def test_replies_to_a_host_that_has_gone_are_dropped_and_counted():
     outlet = Outlet(Line(), max_message_bytes=1 << 20, chunk_bytes=256)
     outlet.send(m.Log(20, "x"))
-    outlet.post_late(m.ProbeReply, lambda: m.ProbeReply(1, 2, 3, 4))
+    outlet.post_late(m.ProbeReply, lambda: m.ProbeReply(1, 2, 3))
     assert outlet.dropped == 2
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from drivers.agent.program import main
-from testbed.wire import Role, Session, State
+from testbed.wire import PROTOCOL_VERSION, Role, Session, State
 from testbed.wire import messages as m
 from tests.drivers.agent.conftest import infer
 
@@ -60,7 +60,7 @@ def test_on_a_tty_it_stays_for_the_next_host(agent_pyz, tmp_path):
             while session.state is not State.READY:
                 assert time.monotonic() < until
                 tries += 1
-                session.send(m.Hello(1, 1, tries, "", 1 << 20, ""))
+                session.send(m.Hello(PROTOCOL_VERSION, 1, tries, "", 1 << 20, ""))
                 os.write(near, b"noise" + session.data_to_send())
                 while session.state is not State.READY and select.select([near], [], [], 2)[0]:
                     session.receive(os.read(near, 4096))
@@ -93,7 +93,7 @@ def test_a_signal_ends_it_in_order_and_ctrl_c_is_the_host_s_business(start, tmp_
     host.send(m.Settings(1, "clock:gpu", "2:2"))
     assert host.expect(m.SettingsReply).ok
     host.process.send_signal(signal.SIGINT)
-    host.send(m.Probe(1, 1))
+    host.send(m.Probe(1))
     host.expect(m.ProbeReply)
     host.process.send_signal(signal.SIGTERM)
     assert host.process.wait(5) == 143

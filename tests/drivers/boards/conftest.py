@@ -74,7 +74,7 @@ class FarSide:
         self.opened = 0
         self.replies = {
             m.Hello: lambda x: [self.welcome(x)],
-            m.Probe: lambda x: [m.ProbeReply(x.seq, x.t0, 5, 6)],
+            m.Probe: lambda x: [m.ProbeReply(x.seq, 5, 1)],
             m.Bye: lambda _: [m.Goodbye("asked")],
         }
 

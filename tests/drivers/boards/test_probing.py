@@ -21,7 +21,7 @@ async def test_stamps_and_the_smallest_round_trip():
 
     def send():
         sent = probes.make(next(clock))
-        probes.take(m.ProbeReply(sent.seq, sent.t0, 7, 8), sent.t0 + 50 * sent.seq)
+        probes.take(m.ProbeReply(sent.seq, 7, 1), 50 * sent.seq + {1: 100, 2: 1000, 3: 2000}[sent.seq])
 
     seen = await probes.run(3, send)
     first = events[0]
@@ -35,8 +35,8 @@ def test_replies_that_nobody_asked_for_or_come_twice_are_ignored():
     probes = prober(events)
     probe = probes.make(5)
     for _ in range(2):
-        probes.take(m.ProbeReply(probe.seq, 5, 1, 2), 9)
-    probes.take(m.ProbeReply(99, 5, 1, 2), 9)
+        probes.take(m.ProbeReply(probe.seq, 1, 1), 9)
+    probes.take(m.ProbeReply(99, 1, 1), 9)
     assert len(events) == 1
 
 
@@ -44,11 +44,11 @@ async def test_line_time_of_a_serial_board_is_modelled():
     events = []
     probes = prober(events, lossy=True, line_bytes_per_s=11520.0)
     probe = probes.make(0)
-    probes.take(m.ProbeReply(probe.seq, 0, 1, 2), 9_000_000)
+    probes.take(m.ProbeReply(probe.seq, 1, 1), 9_000_000)
     (event,) = events
     assert isinstance(event, ClockProbe)
-    assert event.wire_up == pytest.approx(32 * 86_806, rel=1e-3)  # 19 of the frame, 13 of the probe
-    assert event.wire_down == pytest.approx(48 * 86_806, rel=1e-3)
+    assert event.wire_up == pytest.approx(12 * 86_806, rel=1e-3)  # 9 of the frame, 3 of the probe
+    assert event.wire_down == pytest.approx(24 * 86_806, rel=1e-3)
 
 
 async def test_the_end_of_the_conversation_lets_go():

@@ -1,16 +1,28 @@
 import itertools
 import os
 import random
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.errors import LocalWireError
-from testbed.wire.frames import HEADER_BYTES, MAGIC, OVERHEAD_BYTES, FrameDecoder, encode_frame
+from testbed.wire.frames import (
+    FLAG_FROM_AGENT,
+    FLAG_LAST,
+    FLAG_SHORT,
+    HEADER_BYTES,
+    MAGIC,
+    OVERHEAD_BYTES,
+    SHORT_MAGIC,
+    FrameDecoder,
+    encode_frame,
+    encode_short,
+)
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=12)
-GARBAGE = st.one_of(st.binary(max_size=60), st.sampled_from([MAGIC, MAGIC[:1], MAGIC * 3]))
+GARBAGE = st.one_of(st.binary(max_size=60), st.sampled_from([MAGIC, MAGIC[:1], MAGIC * 3, SHORT_MAGIC * 3]))
 
 
 def split(data, cuts):
@@ -20,6 +32,42 @@ def split(data, cuts):
 
 def encode_all(payloads):
     return [encode_frame(p, message=i, chunk=i, tag=7) for i, p in enumerate(payloads)]
+
+
+def test_golden_bytes_of_a_short_frame():
+    frame = encode_short(b"\x02\x01\x00", flags=FLAG_FROM_AGENT | FLAG_LAST, tag=0x1234)
+    assert frame[:-4] == bytes.fromhex("a5c3 83 3412 020100")
+    assert frame[-4:] == zlib.crc32(frame[2:-4]).to_bytes(4, "little")
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=12), st.lists(st.integers(0, 10_000))
+)
+def test_short_frames_and_whole_ones_come_apart_again(payloads, cuts):
+    line = b"".join(encode_short(p, tag=9) if len(p) <= 15 else encode_frame(p, tag=9) for p in payloads)
+    decoder = FrameDecoder()
+    frames = [frame for part in split(line, cuts) for frame in decoder.feed(part)]
+    assert [(f.payload, f.tag, bool(f.flags & FLAG_SHORT)) for f in frames] == [
+        (p, 9, len(p) <= 15) for p in payloads
+    ]
+    assert decoder.discarded_bytes == decoder.crc_failures == decoder.pending_bytes == 0
+
+
+@given(st.binary(min_size=1, max_size=15), st.integers(0, 23), st.integers(1, 255))
+def test_a_damaged_short_frame_is_lost_alone(payload, where, change):
+    damaged = bytearray(encode_short(payload))
+    damaged[where % len(damaged)] ^= change
+    good = [encode_short(b"one"), encode_short(b"two", flags=FLAG_FROM_AGENT), encode_frame(b"three")]
+    decoder = FrameDecoder()
+    frames = decoder.feed(bytes(damaged) + b"".join(good)) + decoder.resync()
+    assert [f.payload for f in frames] == [b"one", b"two", b"three"]
+    assert frames[1].flags & FLAG_FROM_AGENT
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(16)])
+def test_a_short_frame_has_1_to_15_bytes(payload):
+    with pytest.raises(LocalWireError):
+        encode_short(payload)
 
 
 @given(PAYLOADS, st.lists(st.integers(0, 10_000)))

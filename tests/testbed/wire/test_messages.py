@@ -89,7 +89,8 @@ def test_greetings_may_grow_in_later_versions():
 
 def test_golden_bytes():
     assert m.encode_message(m.Cancel(258, (1,))) == bytes.fromhex("08 0201000000000000 01000000 0100")
-    assert m.encode_message(m.Probe(1, -1)) == bytes.fromhex("02 01000000 ffffffffffffffff")
+    assert m.encode_message(m.Probe(1)) == bytes.fromhex("02 0100")
+    assert m.encode_message(m.ProbeReply(258, -2, 3)) == bytes.fromhex("83 0201 feffffffffffffff 03000000")
     infer = m.Infer(1, "m", 2, ((0.5,),), (), (-1,), Tensor("uint8", (1, 2), b"ab"))
     assert m.encode_message(infer) == bytes.fromhex(
         "07 0100000000000000 01000000 6d 02 01000000 01000000 000000000000e03f"

@@ -40,10 +40,10 @@ def test_nothing_precedes_a_large_welcome():
 def test_a_late_message_is_built_as_it_leaves():
     outbox = Outbox(100, 0)
     clock = [0]
-    outbox.put_late(lambda: m.Probe(1, clock[0]))
+    outbox.put_late(lambda: m.ProbeReply(1, clock[0], 0))
     clock[0] = 42
     (frame,) = drain(outbox)
-    assert m.decode_message(frame.payload) == m.Probe(1, 42)
+    assert m.decode_message(frame.payload) == m.ProbeReply(1, 42, 0)
 
 
 def test_only_the_hello_opens():
