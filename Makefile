@@ -17,7 +17,7 @@ help:
 	@echo "make clean  remove everything that was made here except runs/"
 
 run: $(VENV)/.stamp-run
-	$(BIN)/testbed run $(EXPERIMENT)
+	$(BIN)/testbed run $(EXPERIMENT) --gap
 
 test: check
 	$(BIN)/python -m pytest

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.measure.environment import boot_id, cpu_model, governor
+from testbed.measure.environment import boot_id, clock_source, cpu_model, governor, host_id
 from testbed.resources import root
 from testbed.store.provenance import git_state, host_facts, sha256_of, versions
 from testbed.store.reader import read_run
-from testbed.store.schema import Footer, Header, Planned
+from testbed.store.schema import Footer, Header, Planned, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.lab import ModelFiles
-    from testbed.model.profile import ProfileBook
+    from testbed.model.profile import HwProfile, ProfileBook
     from testbed.policy.confidence import ThresholdTable
     from testbed.store.writer import RunWriter
 
@@ -48,11 +48,13 @@ def first_page(
     thresholds: ThresholdTable | None,
     profiles: ProfileBook,
     agents: list[str],
+    after: Header | None = None,
 ) -> Header:
     """The header of a run that is about to begin.
 
     Args:
         profiles: what the policies believe. agents: SHA-256 of the agent on each board; none in virtual time.
+        after: of a run in virtual time, the header of the live run it takes its lab from.
     """
     commit, dirty = git_state(root())
     return Header(
@@ -67,8 +69,7 @@ def first_page(
         lab_text=lab.text,
         lab_sha256=sha256_of(lab.text.encode()),
         profiles={
-            f"{board}/{model}": sha256_of(msgspec.json.encode(profile, order="sorted"))
-            for (board, model), profile in profiles.rows.items()
+            f"{board}/{model}": profile_hash(profile) for (board, model), profile in profiles.rows.items()
         },
         known={
             board: {m: profile for (b, m), profile in profiles.rows.items() if b == board}
@@ -79,10 +80,17 @@ def first_page(
         git_commit=commit,
         git_dirty=dirty,
         versions=versions(),
-        host=host_facts(cpu_model(), boot_id()) | {"governor": governor()},
+        host=host_facts(
+            cpu=cpu_model(),
+            boot_id=boot_id(),
+            host_id=host_id(),
+            governor=governor(),
+            clock_source=clock_source(),
+        ),
         seeds={"campaign": campaign.seed},
         thresholds={"table": msgspec.to_builtins(thresholds)} if thresholds is not None else {},
         labels={task: list(one.catalog.classes) for task, one in data.tasks.items()},
+        after=Source(run=after.run, created=after.created) if after is not None else None,
     )
 
 
@@ -95,6 +103,11 @@ def _where(path: Path) -> str:
 def model_hash(files: ModelFiles) -> str:
     """What identifies a model in a header: the hashes of its parts."""
     return "+".join(files.sha256)
+
+
+def profile_hash(profile: HwProfile) -> str:
+    """What identifies a profile in a header, wherever its figures come from."""
+    return sha256_of(msgspec.json.encode(profile, order="sorted"))
 
 
 def as_data(campaign: Campaign) -> dict[str, Any]:

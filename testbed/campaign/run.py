@@ -6,6 +6,8 @@ import asyncio
 import datetime
 from pathlib import Path
 
+import msgspec
+
 from testbed.campaign.bench import open_lab
 from testbed.campaign.data import Data
 from testbed.campaign.design import design
@@ -23,6 +25,9 @@ from testbed.store.reader import read_run
 from testbed.store.schema import Header
 from testbed.store.writer import RunWriter
 
+SCOUT_REQUESTS = 50
+SCOUT_IDLE_S = 0.2
+
 
 def run_experiment(
     folder: Path,
@@ -31,6 +36,8 @@ def run_experiment(
     out: Path | None = None,
     resume: Path | None = None,
     seed: int | None = None,
+    scout: bool = False,
+    place: Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Play every trial of an experiment.
@@ -38,8 +45,9 @@ def run_experiment(
     Args:
         folder: the experiment's folder.
         lab: another lab file than the one it names. seed: another seed.
-        out: run folder to make; default ``runs/<name>-<time>`` below the working directory.
+        out: run folder to make; default ``<name>-<time>`` in ``place``, which is ``runs`` below the working directory.
         resume: run folder to complete instead: trials that count are kept, the others are played again.
+        scout: play a few requests only, to see the lab: what `testbed.campaign.virtual` takes it from.
 
     Returns:
         the run folder.
@@ -54,18 +62,36 @@ def run_experiment(
         lab = root() / begun.lab_file if lab is None else lab
     campaign = read_campaign(folder, lab=lab, seed=seed)
     check_policies(campaign)
+    if scout:
+        campaign = scouting(campaign)
     lab_file = read_lab(campaign.lab)
     data = Data(campaign.tasks)
     if begun is not None:
         _check_same(begun, campaign, lab_file, data)
-    target = resume or out or new_folder(campaign)
+    target = resume or out or new_folder(campaign, place)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_run(campaign, lab_file, data, target, progress or Silent(), begun))
 
 
-def new_folder(campaign: Campaign) -> Path:
-    """A run folder below the working directory, named after the experiment and the time."""
-    return Path("runs") / f"{campaign.name}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
+def scouting(campaign: Campaign) -> Campaign:
+    """The same lab and kind of requests, but few of them: opening the lab measures profiles and probes its links."""
+    return msgspec.structs.replace(
+        campaign,
+        name=f"{campaign.name}-scout",
+        question=f"How is the lab of {campaign.name}?",
+        policies=campaign.policies[:1],
+        options={name: o for name, o in campaign.options.items() if name == campaign.policies[0]},
+        blocks=1,
+        workload=msgspec.structs.replace(
+            campaign.workload, requests=min(campaign.workload.requests, SCOUT_REQUESTS)
+        ),
+        measure=msgspec.structs.replace(campaign.measure, idle_s=min(campaign.measure.idle_s, SCOUT_IDLE_S)),
+    )
+
+
+def new_folder(campaign: Campaign, place: Path | None = None) -> Path:
+    """A run folder in ``place`` or ``runs`` below the working directory, named after the experiment and the time."""
+    return (place or Path("runs")) / f"{campaign.name}-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
 
 
 async def _run(

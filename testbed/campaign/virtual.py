@@ -31,7 +31,7 @@ from testbed.model.profile import ProfileBook
 from testbed.model.record import TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.reader import read_events, read_run
-from testbed.store.schema import LOAD, BoardSeen, Note, TrialStart, Window
+from testbed.store.schema import LOAD, BoardSeen, Drawn, Note, TrialStart, Window
 from testbed.store.writer import RunWriter
 from testbed.units import from_s
 from testbed.workload.mix import draw_requests, fingerprint
@@ -103,7 +103,7 @@ def run_in_virtual_time(
 
     Args:
         folder: the experiment's folder. lab, seed, out: as in `run_experiment`.
-        after: run folder of an earlier live run on the same lab.
+        after: run folder of a live run on the same lab; better an earlier one than that compared with.
         costs: declared cost of decisions and plans.
 
     Returns:
@@ -116,12 +116,15 @@ def run_in_virtual_time(
     check_policies(campaign)
     lab_file = read_lab(campaign.lab)
     data = Data(campaign.tasks)
-    virtual = VirtualLab.seen_by(read_run(after), lab_file)
+    source = read_run(after)
+    virtual = VirtualLab.seen_by(source, lab_file)
     thresholds = calibrated(campaign, lab_file, data)
     trials = design(campaign)
     target = out or new_folder(campaign)
     progress = progress or Silent()
-    page = first_page(target, campaign, lab_file, data, trials, thresholds, virtual.profiles, [])
+    page = first_page(
+        target, campaign, lab_file, data, trials, thresholds, virtual.profiles, [], source.header
+    )
     with RunWriter.create(target, page) as run:
         status, reason = "failed", "the run broke"
         try:
@@ -170,10 +173,11 @@ def _play(
         journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
         tally = _Tally(journal)
         progress.start(f"{trial.policy} (virtual time)", len(requests))
+        boards = modelled_boards(virtual, data, trial.seed)
         shell = VirtualTrial(
             core,
             policy,
-            modelled_boards(virtual, data, trial.seed),
+            boards,
             lambda order, samples: data.inputs(order, samples[:1]).nbytes * len(samples),
             tally,
             costs=costs,
@@ -182,6 +186,8 @@ def _play(
         begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
         progress.done()
         journal.write(Window(name=LOAD, start=begun, end=ended))
+        for board, modelled in boards.items():
+            journal.write(Drawn(board=board, energy=modelled.energy(ended - begun)))
         status = TrialStatus.TIMEOUT if tally.aborted else TrialStatus.OK
         counters = {name: float(value) for name, value in core.counters.items()}
         reason = f"{tally.aborted} requests open at the trial's limit" if tally.aborted else ""

@@ -53,8 +53,15 @@ def run(
     ] = False,
     after: Annotated[
         Path | None,
-        typer.Option("--after", metavar="DIR", help="Live run that says how the lab is, for --virtual-time."),
+        typer.Option(
+            "--after",
+            metavar="DIR",
+            help="Live run that says how the lab is, for virtual time (default: the latest one in runs/).",
+        ),
     ] = None,
+    gap: Annotated[
+        bool, typer.Option("--gap", help="Play it live, then in virtual time, and show the gap.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -62,7 +69,10 @@ def run(
     with door(json=json, debug=debug) as terminal:
         from testbed.cli import runs
 
-        if virtual_time or after is not None:
+        if gap:
+            runs.refuse_with_gap(virtual_time=virtual_time, resume=resume)
+            runs.run_gap(terminal, experiment=experiment, lab=lab, out=out, seed=seed, after=after)
+        elif virtual_time or after is not None:
             runs.run_virtual(
                 terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed, after=after
             )
@@ -144,14 +154,31 @@ def report(
 def compare(
     first: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
     second: Annotated[Path, typer.Argument(metavar="DIR", help="Another one.")],
+    pool: Annotated[
+        bool, typer.Option("--pool", help="End with exit code 1 if the runs must not be pooled.")
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compare two run folders."""
+    """Compare two run folders, and say whether they may be pooled."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import runs
+        from testbed.cli import pairs
 
-        runs.compare(terminal, first, second)
+        pairs.compare(terminal, first, second, pool=pool)
+
+
+@app.command()
+def gap(
+    live: Annotated[Path, typer.Argument(metavar="LIVE", help="Run folder of a live run.")],
+    virtual: Annotated[Path, typer.Argument(metavar="VIRTUAL", help="The same in virtual time.")],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the gap between a live run and the same experiment in virtual time, and what explains it."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import pairs
+
+        pairs.gap(terminal, live, virtual)
 
 
 @app.command()

@@ -1,19 +1,19 @@
-"""The commands about runs: play one, report it, compare two."""
+"""The commands about runs: play one, live or in virtual time, and report it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from testbed.cli.door import Ended, Exit
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from testbed.cli.terminal import Terminal
     from testbed.report.tables import Analysis
     from testbed.store.reader import Run
 
+RUNS = "runs"
 REPORT_FILE = "report.html"
 JUNIT_FILE = "junit.xml"
 HEADER_FILE = "header.json"
@@ -73,20 +73,88 @@ def run_virtual(
         raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
     if resume is not None:
         raise ConfigError("--resume is for live runs", cure="Play it again: virtual time takes seconds")
-    if after is None:
-        raise ConfigError("which lab?", key="--after", cure="Name the folder of a live run on the lab")
     from testbed import resources
     from testbed.campaign.virtual import run_in_virtual_time
 
-    made = run_in_virtual_time(
-        resources.experiment(experiment),
-        after=after,
-        lab=resources.lab(lab) if lab is not None else None,
-        out=out,
-        seed=seed,
-        progress=terminal,
-    )
+    folder = resources.experiment(experiment)
+    lab_file = resources.lab(lab) if lab is not None else None
+    source = run_folder(after) if after is not None else _found(terminal, folder, lab_file, _place(out))
+    if source is None:
+        raise ConfigError(
+            f"no live run of this lab on this host in {_place(out)}, and virtual time takes the lab from one",
+            key="--after",
+            cure="Name one with --after, or let --gap play one",
+        )
+    made = run_in_virtual_time(folder, after=source, lab=lab_file, out=out, seed=seed, progress=terminal)
     report(terminal, made)
+
+
+def run_gap(
+    terminal: Terminal,
+    *,
+    experiment: str | None,
+    lab: str | None,
+    out: Path | None,
+    seed: int | None,
+    after: Path | None,
+) -> None:
+    """Play an experiment live, then in virtual time, and show the gap.
+
+    What virtual time knows of the lab comes from a live run *before* the one it is compared with: the one named, the
+    latest that fits, or, where there is none, a short one that is played first.
+
+    Raises:
+        ConfigError: nothing to play, or a file is wrong. Ended: as the live run ended.
+    """
+    if experiment is None:
+        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+    from testbed import resources
+    from testbed.campaign import run_experiment
+    from testbed.campaign.virtual import run_in_virtual_time
+    from testbed.cli.pairs import show_gap
+
+    folder = resources.experiment(experiment)
+    lab_file = resources.lab(lab) if lab is not None else None
+    source = run_folder(after) if after is not None else _found(terminal, folder, lab_file, _place(out))
+    if source is None:
+        terminal.note("no earlier live run of this lab on this host: a short one first, to see how it is")
+        source = run_experiment(
+            folder, lab=lab_file, seed=seed, scout=True, place=_place(out), progress=terminal
+        )
+    live = run_experiment(folder, lab=lab_file, out=out, seed=seed, progress=terminal)
+    terminal.head(f"Live: {live}")
+    document, code = _show(terminal, live)
+    if code in {Exit.PASS, Exit.MISSED}:
+        virtual = run_in_virtual_time(
+            folder,
+            after=source,
+            lab=lab_file,
+            out=live.with_name(f"{live.name}-virtual"),
+            seed=seed,
+            progress=terminal,
+        )
+        terminal.head(f"Virtual time: {virtual}")
+        document["virtual"], _ = _show(terminal, virtual)
+        terminal.head("Gap")
+        document["gap"] = show_gap(terminal, live, virtual)
+    if terminal.json:
+        terminal.emit(document)
+    if code is not Exit.PASS:
+        raise Ended(code)
+
+
+def refuse_with_gap(*, virtual_time: bool, resume: Path | None) -> None:
+    """Options that --gap leaves no room for.
+
+    Raises:
+        ConfigError: one of them was given.
+    """
+    if virtual_time:
+        raise ConfigError("--gap plays both", key="--virtual-time", cure="Leave --virtual-time out")
+    if resume is not None:
+        raise ConfigError(
+            "--gap plays a new run", key="--resume", cure="Resume it, then --virtual-time and testbed gap"
+        )
 
 
 def report(terminal: Terminal, folder: Path) -> None:
@@ -96,43 +164,51 @@ def report(terminal: Terminal, folder: Path) -> None:
         ConfigError: it is no run folder. StoreError: it cannot be read.
         Ended: the run missed a limit, or does not count.
     """
+    document, code = _show(terminal, folder)
+    if terminal.json:
+        terminal.emit(document)
+    if code is not Exit.PASS:
+        raise Ended(code)
+
+
+def _show(terminal: Terminal, folder: Path) -> tuple[dict[str, Any], Exit]:
+    """Write a run's pages and show its tables; its JSON document and the exit code it stands for."""
+    from testbed.report.console import to_console
     from testbed.report.html import write_html
+    from testbed.report.json import to_json
     from testbed.report.junit import write_junit
     from testbed.report.tables import analyse
     from testbed.store.reader import read_run
 
     read = read_run(run_folder(folder))
     analysis = analyse(read)
-    write_html(analysis, folder / REPORT_FILE)
-    write_junit(analysis, folder / JUNIT_FILE)
-    if terminal.json:
-        from testbed.report.json import to_json
-
-        terminal.emit(to_json(analysis))
-    else:
-        from testbed.report.console import to_console
-
-        terminal.show(*to_console(analysis))
-    terminal.note(f"report: {folder / REPORT_FILE}")
-    code = _code(read, analysis)
-    if code is not Exit.PASS:
-        raise Ended(code)
+    terminal.show(*to_console(analysis))
+    try:
+        write_html(analysis, folder / REPORT_FILE)
+        write_junit(analysis, folder / JUNIT_FILE)
+        terminal.note(f"report: {folder / REPORT_FILE}")
+    except OSError as error:  # an archive may be read-only; its figures are there all the same
+        terminal.note(f"no page was written: {folder}: {error.strerror}")
+    return to_json(analysis), _code(read, analysis)
 
 
-def compare(terminal: Terminal, first: Path, second: Path) -> None:
-    """Show how two runs differ.
+def _place(out: Path | None) -> Path:
+    """The folder that runs lie in."""
+    return out.parent if out is not None else Path(RUNS)
 
-    Raises:
-        ConfigError: one of them is no run folder. StoreError: they cannot be read, or have nothing in common.
-    """
-    from testbed.report import compare as comparing
-    from testbed.store.reader import read_run
 
-    comparison = comparing.compare(read_run(run_folder(first)), read_run(run_folder(second)))
-    if terminal.json:
-        terminal.emit(comparing.comparison_to_json(comparison))
-    else:
-        terminal.show(*comparing.comparison_to_console(comparison))
+def _found(terminal: Terminal, experiment: Path, lab: Path | None, place: Path) -> Path | None:
+    """The latest live run that says how the lab is, and a line that says so."""
+    from testbed.campaign.data import Data
+    from testbed.campaign.earlier import latest_live_run
+    from testbed.campaign.spec import read_campaign
+    from testbed.coordinator.labfile import read_lab
+
+    campaign = read_campaign(experiment, lab=lab)
+    found = latest_live_run(place, read_lab(campaign.lab), Data(campaign.tasks))
+    if found is not None:
+        terminal.note(f"profiles and links as seen by {found}, the latest live run of this lab on this host")
+    return found
 
 
 def run_folder(folder: Path) -> Path:

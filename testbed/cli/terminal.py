@@ -55,6 +55,14 @@ class Terminal:
         for part in parts:
             out.print(part, soft_wrap=isinstance(part, str))
 
+    def head(self, text: str) -> None:
+        """Write the title of what follows."""
+        if self.json:
+            return
+        from rich.text import Text
+
+        self.show(Text(f"\n{text}\n", style="bold underline"))
+
     def note(self, text: str) -> None:
         """Write a line on standard error."""
         self._console().print(text, markup=False, highlight=False, soft_wrap=True)

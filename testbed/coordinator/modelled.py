@@ -7,15 +7,17 @@ waits: `ModelledBoard.take` says at once when an order will be received, started
 from __future__ import annotations
 
 import bisect
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
 
+from testbed.model.energy import Energy
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.origin import Origin
-from testbed.units import Ns, S
+from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +130,7 @@ class ModelledBoard:
         """An idle board with every model of ``profiles`` on its disk."""
         self.id = board
         self.link = link
-        self.busy: Ns = 0
+        self.busy: dict[ModelId, Ns] = dict.fromkeys(profiles, 0)
         self._profiles = profiles
         self._answers = answers
         self._rng = rng
@@ -140,6 +142,45 @@ class ModelledBoard:
         """How long it takes to make a model resident; 0 where no profile says."""
         quantity = self._profiles[model].load_ms
         return 0 if quantity is None else round(quantity.value * 1e6)
+
+    def energy(self, span: Ns) -> Energy:
+        """Energy over a span that holds all of its work, by the watts of its profiles; ``None`` with a reason.
+
+        At rest it draws the largest idle power that a profile tells, and while a model executes that model's active
+        power. The uncertainty is the profiles', taken as independent of each other.
+        """
+        idle = max(
+            (p.idle_w for p in self._profiles.values() if p.idle_w), key=lambda w: w.value, default=None
+        )
+        active = {model: self._profiles[model].active_w for model, busy in self.busy.items() if busy}
+        lacking = [model for model, watts in active.items() if watts is None]
+        why = ""
+        if idle is None:
+            why = "no power in its profiles"
+        elif lacking:
+            why = f"no power of {', '.join(lacking)} in its profiles"
+        elif len(self._lanes) > 1:
+            why = f"{len(self._lanes)} instances worked side by side, and no profile says what they draw together"
+        scope = f"{self.id} as profiled"
+        if idle is None or why:
+            return Energy(
+                gross_j=None, idle_j=None, sigma_j=None, scope=scope, origin=Origin.MODELLED, reason=why
+            )
+        watts = [(to_s(self.busy[model]), power) for model, power in active.items() if power is not None]
+        idle_j = idle.value * to_s(span)
+        net_j = sum(seconds * max(power.value - idle.value, 0.0) for seconds, power in watts)
+        sigmas = [power.sigma for _, power in watts] + [idle.sigma]
+        sigma_j = math.hypot(
+            *(seconds * (power.sigma or 0.0) for seconds, power in watts),
+            sum(seconds for seconds, _ in watts) * (idle.sigma or 0.0),
+        )
+        return Energy(
+            gross_j=idle_j + net_j,
+            idle_j=idle_j,
+            sigma_j=None if None in sigmas else sigma_j,
+            scope=scope,
+            origin=Origin.MODELLED,
+        )
 
     def take(self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns) -> Flying:
         """Accept an order that leaves the coordinator at ``now``; uploads queue on the link, batches on the lane."""
@@ -161,7 +202,7 @@ class ModelledBoard:
         self._settle_lane(lane, now)
         lane.append(flying)
         self._schedule(lane, len(lane) - 1, items)
-        self.busy += flying.service
+        self.busy[order.model] += flying.service
         return flying
 
     def cancel(self, flying: Flying, now: Ns) -> list[Flying] | None:
@@ -176,7 +217,7 @@ class ModelledBoard:
         while lane[index] is not flying:
             index += 1
         del lane[index]
-        self.busy -= flying.service
+        self.busy[flying.order.model] -= flying.service
         for place in range(index, len(lane)):
             execution = lane[place].execution
             self._schedule(lane, place, execution.items if execution is not None else ())

@@ -182,10 +182,11 @@ def add_energies(energies: Sequence[Energy], scope: str) -> Energy:
             reason=reason,
         )
     no_idle = [e for e in energies if e.idle_j is None]
+    sigmas = [e.sigma_j for e in energies if e.sigma_j is not None]
     return Energy(
         gross_j=sum(e.gross_j or 0.0 for e in energies),
         idle_j=None if no_idle else sum(e.idle_j or 0.0 for e in energies),
-        sigma_j=math.hypot(*(e.sigma_j or 0.0 for e in energies)),
+        sigma_j=None if len(sigmas) < len(energies) else math.hypot(*sigmas),
         scope=scope,
         origin=weakest(e.origin for e in energies),
         reason="; ".join(e.reason for e in no_idle),

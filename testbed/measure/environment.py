@@ -7,6 +7,7 @@ runnable without a core (``/proc/<pid>/task/*/schedstat``: ran, waited [ns]) and
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ LIMIT_FRAC = 0.01
 
 _PROC = Path("/proc")
 _CPU = Path("/sys/devices/system/cpu")
+_CLOCK = Path("/sys/devices/system/clocksource/clocksource0")
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 def snapshot(pids: Iterable[int] = (), *, proc: Path = _PROC) -> HostSnapshot:
@@ -102,6 +105,20 @@ def cpu_model(*, proc: Path = _PROC) -> str:
 def governor(*, cpu: Path = _CPU) -> str:
     """The frequency governor of the first core, or an empty string (virtual machines have none)."""
     return _read(cpu / "cpu0/cpufreq/scaling_governor").strip()
+
+
+def clock_source(*, folder: Path = _CLOCK) -> str:
+    """What the kernel reads the time from, e.g. ``tsc``, or an empty string."""
+    return _read(folder / "current_clocksource").strip()
+
+
+def host_id(*, file: Path = _MACHINE_ID) -> str:
+    """Tells this host from others without naming it; an empty string where the system has no machine id.
+
+    Hashed, as machine-id(5) asks of everybody who shows it to others.
+    """
+    machine = _read(file).strip()
+    return hashlib.sha256(b"testbed host " + machine.encode()).hexdigest()[:16] if machine else ""
 
 
 def _waited(pids: Iterable[int], proc: Path) -> tuple[Ns | None, Ns | None]:

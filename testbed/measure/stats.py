@@ -134,17 +134,22 @@ def paired_difference(
     block: int = 1,
     resamples: int = RESAMPLES,
     level: float = LEVEL,
+    replicate: NDArray[np.int64] | None = None,
 ) -> Estimate:
     """``statistic(a) - statistic(b)`` with a bootstrap interval over the pairs.
 
     Pairs are drawn together, ``block`` neighbours at a time on a circle, so what both share cancels. Percentile
-    interval; every resample has the full length.
+    interval; every resample has the full length. With replicates these are drawn first, with replacement, then runs
+    of neighbours inside each: what differs from replicate to replicate enters the interval.
 
     Args:
         a, b: shape (n,), same request at the same place.
+        replicate: which replicate each pair belongs to, in runs (all of one, then all of the next); shape (n,).
 
     Raises:
         ValueError: the shapes differ.
+
+    Source: Davison & Hinkley, Bootstrap Methods and their Application (1997), 3.8 (hierarchical data).
     """
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(f"pairs need equal shapes (n,), not {a.shape} and {b.shape}")
@@ -155,14 +160,39 @@ def paired_difference(
     rng = np.random.default_rng(seed)
     differences = np.empty(resamples)
     rows = max(1, _CHUNK // n)
-    runs = -(-n // block)
+    begins, sizes = _stretches(n, replicate)
     for first in range(0, resamples, rows):
         count = min(rows, resamples - first)
-        starts = rng.integers(n, size=(count, runs, 1), dtype=np.int32)
-        picks = ((starts + np.arange(block, dtype=np.int32)) % n).reshape(count, -1)[:, :n]
+        picks = _picks(rng, begins, sizes, count, block)
         differences[first : first + count] = statistic(a[picks]) - statistic(b[picks])
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value=value, low=float(low), high=float(high), n=n)
+
+
+def _picks(
+    rng: np.random.Generator, begins: NDArray[np.int32], sizes: NDArray[np.int32], count: int, block: int
+) -> NDArray[np.int32]:
+    """Places of ``count`` resamples: each replicate's turn goes to one drawn among all, then to runs inside it."""
+    n = int(sizes.sum())
+    runs = -(-n // block)
+    if begins.size == 1:
+        begin, size = begins[:1], sizes[:1]
+        starts = rng.integers(n, size=(count, runs, 1), dtype=np.int32)
+    else:
+        turn = np.arange(runs) * begins.size // runs
+        drawn = rng.integers(begins.size, size=(count, begins.size))[:, turn, None]
+        begin, size = begins[drawn], sizes[drawn]
+        starts = rng.integers(size, dtype=np.int32)
+    picks = begin + (starts + np.arange(block, dtype=np.int32)) % size
+    return picks.reshape(count, -1)[:, :n].astype(np.int32, copy=False)
+
+
+def _stretches(n: int, replicate: NDArray[np.int64] | None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Where each replicate begins, and how many pairs it has."""
+    first = np.zeros(1, dtype=np.int32)
+    if replicate is not None:
+        first = np.append(first, np.flatnonzero(np.diff(replicate)) + 1).astype(np.int32)
+    return first, np.diff(np.append(first, n)).astype(np.int32)
 
 
 def difference(

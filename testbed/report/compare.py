@@ -23,6 +23,7 @@ from testbed.report.console import draw
 from testbed.report.json import interval
 from testbed.report.layout import Table
 from testbed.report.pairs import SEED, shared_places
+from testbed.report.pooling import Pooling, pooling
 from testbed.report.tables import analyse
 
 if TYPE_CHECKING:
@@ -36,15 +37,6 @@ if TYPE_CHECKING:
     from testbed.store.reader import Run
 
 SCHEMA = 1
-
-
-class Disagreement(Struct, frozen=True, kw_only=True):
-    """Something that should agree and does not; ``fatal`` for the figures' meaning, else only worth knowing."""
-
-    what: str
-    first: str
-    second: str
-    fatal: bool
 
 
 class DifferenceRow(Struct, frozen=True, kw_only=True):
@@ -63,7 +55,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
 
     first: str
     second: str
-    disagreements: tuple[Disagreement, ...]
+    pooling: Pooling
     rows: tuple[DifferenceRow, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
@@ -92,7 +84,7 @@ def compare(first: Run, second: Run) -> Comparison:
     return Comparison(
         first=a.folder,
         second=b.folder,
-        disagreements=tuple(_disagreements(first, second)),
+        pooling=pooling(first, second),
         rows=tuple(rows),
         only_first=tuple(name for name in names_a if name not in common),
         only_second=tuple(name for name in names_b if name not in common),
@@ -101,15 +93,23 @@ def compare(first: Run, second: Run) -> Comparison:
 
 def comparison_to_console(comparison: Comparison) -> list[RenderableType]:
     """What does not agree, then the differences."""
+    found = comparison.pooling
     flags = Table(
-        title="What should agree and does not",
-        head=("what", "matters", "first", "second"),
+        title="What differs between the runs",
+        head=("what", "pooling", "comparing", "first", "second"),
         body=tuple(
-            (d.what, "yes" if d.fatal else "perhaps", d.first, d.second) for d in comparison.disagreements
+            (
+                check.what,
+                "forbidden" if check.pooling else "allowed",
+                "not of like with like" if check.comparing else "allowed",
+                check.first or words.NONE,
+                check.second or words.NONE,
+            )
+            for check in found.differing
         ),
-        names=4,
+        names=5,
         remarks=("differences below are not of like with like",)
-        if any(d.fatal for d in comparison.disagreements)
+        if any(check.comparing for check in found.differing)
         else (),
     )
     table = Table(
@@ -135,7 +135,7 @@ def comparison_to_console(comparison: Comparison) -> list[RenderableType]:
             ),
         ),
     )
-    return [*(draw(flags) if flags.body else []), *draw(table)]
+    return [*(draw(flags) if flags.body else []), f"Pooling: the runs {found.verdict}.", *draw(table)]
 
 
 def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
@@ -144,9 +144,20 @@ def comparison_to_json(comparison: Comparison) -> dict[str, Any]:
         "schema": SCHEMA,
         "first": comparison.first,
         "second": comparison.second,
+        "pooling": {
+            "may": comparison.pooling.may,
+            "reasons": list(comparison.pooling.reasons),
+            "verdict": comparison.pooling.verdict,
+        },
         "disagreements": [
-            {"what": d.what, "first": d.first, "second": d.second, "fatal": d.fatal}
-            for d in comparison.disagreements
+            {
+                "what": check.what,
+                "first": check.first,
+                "second": check.second,
+                "pooling": check.pooling,
+                "fatal": check.comparing,
+            }
+            for check in comparison.pooling.differing
         ],
         "differences": [
             {
@@ -252,34 +263,3 @@ def _energy(name: str, a: PolicyRow, b: PolicyRow) -> DifferenceRow:
     return DifferenceRow(
         policy=name, metric="net_mj", first=one.net_mj, second=two.net_mj, difference=estimate, paired=False
     )
-
-
-def _disagreements(a: Run, b: Run) -> list[Disagreement]:
-    """What differs, the fatal first: workload, models, lab; then the programs and machines."""
-    one, two = a.header, b.header
-    host_a, host_b = (h.host.get("cpu", "") or h.host.get("machine", "") for h in (one, two))
-    checks: list[tuple[str, object, object, bool]] = [
-        ("experiment", one.experiment, two.experiment, True),
-        ("workload", _workload(a), _workload(b), True),
-        ("models", _listed(one.models), _listed(two.models), True),
-        ("lab file", one.lab_sha256, two.lab_sha256, True),
-        ("profiles", _listed(one.profiles), _listed(two.profiles), True),
-        ("host", f"{host_a} x {one.host.get('cores')}", f"{host_b} x {two.host.get('cores')}", True),
-        ("agent", one.agent_sha256, two.agent_sha256, False),
-        ("source", one.git_commit, two.git_commit, False),
-        ("versions", _listed(one.versions), _listed(two.versions), False),
-    ]
-    return [
-        Disagreement(what=what, first=str(x), second=str(y), fatal=fatal)
-        for what, x, y, fatal in checks
-        if x != y
-    ]
-
-
-def _workload(run: Run) -> str:
-    """The arrivals of each block."""
-    return _listed({str(t.start.block): t.start.arrivals_sha256 for t in run.trials})
-
-
-def _listed(values: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value[:12]}" for name, value in sorted(values.items()))

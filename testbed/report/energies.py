@@ -12,15 +12,24 @@ from testbed.report.rows import EnergyRow
 from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from testbed.measure.clocksync import ClockBook
+    from testbed.model.ids import BoardId
     from testbed.report.policies import Material
     from testbed.store.reader import Attempt
 
+NO_METER = "no power meter"
 
-def energy_row(material: Material) -> EnergyRow:
-    """Energy per answered request, over every board that has a meter; the others are named in the scope."""
+
+def energy_row(material: Material, only: Collection[BoardId] | None = None) -> EnergyRow:
+    """Energy per answered request, over every board of which it is known; the others are named in the scope.
+
+    Args:
+        only: cover no other boards than these, e.g. those that another run knows too.
+    """
     parts = [
-        _attempt_energy(attempt, clocks)
+        _attempt_energy(attempt, board_energies(attempt, clocks), only)
         for attempt, clocks in zip(material.attempts, material.clocks, strict=True)
     ]
     answered = int(material.columns.answered.sum())
@@ -32,10 +41,11 @@ def energy_row(material: Material) -> EnergyRow:
         reason = reason or "no request was answered"
     gross = [part.gross_j for part in parts if part.gross_j is not None]
     idle = [part.idle_j for part in parts if part.idle_j is not None]
+    sigmas = [part.sigma_j for part in parts if part.sigma_j is not None]
     whole = bool(parts) and len(gross) == len(parts) and answered > 0 and not material.reason
     total_j = math.fsum(gross) if whole else None
     idle_j = math.fsum(idle) if whole and len(idle) == len(parts) else None
-    sigma_j = math.hypot(*(part.sigma_j or 0.0 for part in parts)) if idle_j is not None else None
+    sigma_j = math.hypot(*sigmas) if idle_j is not None and len(sigmas) == len(parts) else None
     return EnergyRow(
         net_mj=None if total_j is None or idle_j is None else (total_j - idle_j) / answered * 1e3,
         gross_mj=None if total_j is None else total_j / answered * 1e3,
@@ -48,39 +58,76 @@ def energy_row(material: Material) -> EnergyRow:
     )
 
 
-def _attempt_energy(attempt: Attempt, clocks: ClockBook) -> Energy:
-    """Energy of all metered boards over one trial's load window."""
+def known_boards(material: Material) -> frozenset[BoardId]:
+    """Boards of which some trial has a meter's samples, or the energy as modelled."""
+    return frozenset(
+        board
+        for attempt in material.attempts
+        for board in (
+            *(block.board for block in attempt.power),
+            *(drawn.board for drawn in attempt.drawn if drawn.energy.gross_j is not None),
+        )
+    )
+
+
+def board_energies(attempt: Attempt, clocks: ClockBook) -> dict[BoardId, Energy]:
+    """Energy over the load window of every board that was seen; without a figure where it could not be had."""
+    found = {drawn.board: drawn.energy for drawn in attempt.drawn}
     metered = sorted({block.board for block in attempt.power})
-    blind = sorted({facts.id for facts in attempt.boards} - set(metered))
-    unmetered = ", ".join(f"{board} (no power meter)" for board in blind)
     load = attempt.window(LOAD)
-    if not metered:
-        return _nothing(f"no energy: {unmetered or 'no board was seen'}", unmetered)
-    if load is None:
-        return _nothing("the trial has no load window", unmetered)
-    worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
-    if worked and not worked.intersection(metered):
-        # The idle of bystanders is no cost of this policy, and next to nothing would look like a bargain.
-        return _nothing(f"no board with a meter did any of the work: {unmetered}", unmetered)
     quiet = [w for name in (IDLE_BEFORE, IDLE_AFTER) if (w := attempt.window(name)) is not None]
-    energies: list[Energy] = []
     for board in metered:
         trace = total_trace([block for block in attempt.power if block.board == board], clocks)
         if isinstance(trace, str):
-            return _nothing(trace, unmetered)
-        idle: Idle = idle_power(trace, [(w.start, w.end) for w in quiet])
-        energies.append(energy_in(trace, (load.start, load.end), idle=idle))
-    covered = ", ".join(energy.scope for energy in energies)
+            found[board] = _nothing(trace)
+        elif load is None:
+            found[board] = _nothing("the trial has no load window")
+        else:
+            idle: Idle = idle_power(trace, [(w.start, w.end) for w in quiet])
+            found[board] = energy_in(trace, (load.start, load.end), idle=idle)
+    for facts in attempt.boards:
+        found.setdefault(facts.id, _nothing(NO_METER))
+    return dict(sorted(found.items()))
+
+
+def _attempt_energy(
+    attempt: Attempt, energies: dict[BoardId, Energy], only: Collection[BoardId] | None
+) -> Energy:
+    """Energy of all boards that can tell theirs, over one trial's load window."""
+    metered = {block.board for block in attempt.power}
+    blind = {
+        board: energy.reason
+        for board, energy in energies.items()
+        if board not in metered and energy.gross_j is None
+    }
+    left_out = {
+        board: "not compared" for board in energies if only is not None and board not in {*only, *blind}
+    }
+    telling = [board for board in energies if board not in {*blind, *left_out}]
+    without = ", ".join(f"{board} ({why})" for board, why in sorted({**blind, **left_out}.items()))
+    if not telling:
+        return _nothing(f"no energy: {without or 'no board was seen'}", without)
+    worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
+    if worked and not worked.intersection(telling):
+        # The idle of bystanders is no cost of this policy, and next to nothing would look like a bargain.
+        what = "meter" if metered else "power profile"
+        return _nothing(f"no board with a {what} did any of the work: {without}", without)
+    lacking = [energies[board] for board in telling if energies[board].gross_j is None]
+    if lacking:
+        return _nothing("; ".join(energy.reason for energy in lacking), without)
+    covered = ", ".join(energies[board].scope for board in telling)
     scope = f"{covered}, above idle, over the load, per answered request"
-    return add_energies(energies, f"{scope}; without {unmetered}" if unmetered else scope)
+    return add_energies(
+        [energies[board] for board in telling], f"{scope}; without {without}" if without else scope
+    )
 
 
-def _nothing(reason: str, scope: str) -> Energy:
+def _nothing(reason: str, without: str = "") -> Energy:
     return Energy(
         gross_j=None,
         idle_j=None,
         sigma_j=None,
-        scope=f"nothing; without {scope}" if scope else "nothing",
+        scope=f"nothing; without {without}" if without else "nothing",
         origin=Origin.MEASURED,
         reason=reason,
     )

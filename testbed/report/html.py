@@ -45,29 +45,35 @@ def write_html(analysis: Analysis, path: Path) -> None:
 def page(analysis: Analysis) -> str:
     """The page's text."""
     header = analysis.header
-    title = escape(f"{header.experiment}: {header.run}")
     parts = [
-        "<!doctype html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
-        '<meta name="viewport" content="width=device-width,initial-scale=1">',
-        f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(header.experiment)}</h1>",
         f'<p class="note">Run {escape(header.run)}, {escape(header.created)}</p>',
         f'<p class="verdict">{escape(_VERDICTS[analysis.verdict])}</p>',
         *(f'<p class="note">{escape(note)}</p>' for note in analysis.notes),
-        *(_table(table) for table in all_tables(analysis)),
+        *(table_to_html(table) for table in all_tables(analysis)),
         "<h2>Plots</h2>",
         *(_figure(name, svg) for name, svg in draw_figures(analysis).items()),
         "<h2>What is measured and what is not</h2>",
         *_origins(analysis),
         "<h2>Provenance</h2>",
         *_provenance(header),
-        "</body></html>",
     ]
-    return "\n".join(parts) + "\n"
+    return document(f"{header.experiment}: {header.run}", parts)
 
 
-def _table(table: Table) -> str:
+def document(title: str, parts: Iterable[str]) -> str:
+    """A whole page around parts that are HTML already."""
+    head = [
+        "<!doctype html>",
+        f'<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>',
+        '<meta name="viewport" content="width=device-width,initial-scale=1">',
+        f"<style>{_STYLE}</style></head><body>",
+    ]
+    return "\n".join([*head, *parts, "</body></html>"]) + "\n"
+
+
+def table_to_html(table: Table) -> str:
+    """One table with its title and remarks."""
     head = "".join(
         f'<th scope="col"{_align(i, table)}>{escape(name)}</th>' for i, name in enumerate(table.head)
     )

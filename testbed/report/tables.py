@@ -43,11 +43,9 @@ __all__ = ["Analysis", "analyse"]
 
 def analyse(run: Run) -> Analysis:
     """Every figure of a report; a pure function of what the folder holds."""
-    order = list(dict.fromkeys([*run.header.policies, *(a.start.policy for a in run.trials)]))
-    by_policy = {name: [a for a in run.trials if a.start.policy == name] for name in order}
-    materials = [_material(name, attempts) for name, attempts in by_policy.items() if attempts]
-    rows = tuple(policy_row(material, energy_row(material)) for material in materials)
-    pairs = pair_rows(materials, rows)
+    found = materials(run)
+    rows = tuple(policy_row(material, energy_row(material)) for material in found)
+    pairs = pair_rows(found, rows)
     return Analysis(
         folder=str(run.folder),
         header=run.header,
@@ -56,15 +54,22 @@ def analyse(run: Run) -> Analysis:
         trials=tuple(_trial_row(attempt) for attempt in run.trials),
         policies=rows,
         pairs=pairs,
-        paces=tuple(PaceRow(policy=m.policy, pace=pace) for m in materials for pace in m.paces.values()),
-        clocks=tuple(row for m in materials for row in _clock_rows(m)),
-        boards=tuple(row for m in materials for row in _board_rows(m)),
-        curves=tuple(_curve(m) for m in materials if bool(m.columns.answered.any())),
-        strips=tuple(strip for m in materials if (strip := _strip(m)) is not None),
+        paces=tuple(PaceRow(policy=m.policy, pace=pace) for m in found for pace in m.paces.values()),
+        clocks=tuple(row for m in found for row in _clock_rows(m)),
+        boards=tuple(row for m in found for row in _board_rows(m)),
+        curves=tuple(_curve(m) for m in found if bool(m.columns.answered.any())),
+        strips=tuple(strip for m in found if (strip := _strip(m)) is not None),
         damage=run.damage,
-        notes=tuple(_notes(run, materials)),
+        notes=tuple(_notes(run, found)),
         figures=_figures(run, pairs),
     )
+
+
+def materials(run: Run) -> list[Material]:
+    """What a run holds of each policy, in the experiment's order."""
+    order = list(dict.fromkeys([*run.header.policies, *(a.start.policy for a in run.trials)]))
+    by_policy = {name: [a for a in run.trials if a.start.policy == name] for name in order}
+    return [_material(name, attempts) for name, attempts in by_policy.items() if attempts]
 
 
 def _material(policy: str, attempts: Sequence[Attempt]) -> Material:

@@ -59,6 +59,13 @@ def energy(row: EnergyRow) -> str:
     return f"{number(row.net_mj)} ± {number(row.sigma_mj, 2)} mJ"
 
 
+def share_of(part: float | None, whole: float | None) -> str:
+    """A signed part in per cent of the whole."""
+    if part is None or not whole:
+        return NONE
+    return f"{part / whole * 100:.0f} %"
+
+
 def probability(value: float | None) -> str:
     """A p-value."""
     if value is None:

@@ -46,13 +46,19 @@ def versions() -> dict[str, str]:
     return found
 
 
-def host_facts(cpu: str = "", boot_id: str = "") -> dict[str, Any]:
+def host_facts(
+    *, cpu: str = "", boot_id: str = "", host_id: str = "", governor: str = "", clock_source: str = ""
+) -> dict[str, Any]:
     """The coordinator's machine; no host name, since run folders travel."""
     return {
+        "id": host_id,
         "os": platform.platform(),
+        "kernel": platform.release(),
         "machine": platform.machine(),
         "cores": os.cpu_count() or 1,
         "cpu": cpu,
+        "governor": governor,
+        "clock_source": clock_source,
         "boot_id": boot_id,
     }
 

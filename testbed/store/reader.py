@@ -16,6 +16,7 @@ from testbed.model.record import ClockProbe, PowerSamples, RequestRecord
 from testbed.store.schema import (
     COUNTS,
     BoardSeen,
+    Drawn,
     Entry,
     Footer,
     Header,
@@ -55,6 +56,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     boards: tuple[BoardFacts, ...] = ()
     host: tuple[HostUse, ...] = ()
+    drawn: tuple[Drawn, ...] = ()
     notes: tuple[Note, ...] = ()
     damage: tuple[Damage, ...] = ()
     events_file: Path | None = None
@@ -191,6 +193,7 @@ def read_attempt(path: Path, root: Path | None = None) -> Attempt | None:
         windows=tuple(e for e in entries if isinstance(e, Window)),
         boards=tuple({e.facts.id: e.facts for e in entries if isinstance(e, BoardSeen)}.values()),
         host=tuple(e for e in entries if isinstance(e, HostUse)),
+        drawn=tuple(e for e in entries if isinstance(e, Drawn)),
         notes=tuple(e for e in entries if isinstance(e, Note)),
         damage=tuple(e for e in entries if isinstance(e, Damage)) + _twice(entries, _inside(path, root)),
         events_file=events if events.exists() else None,

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from testbed.model.action import Decision
+from testbed.model.energy import Energy
 from testbed.model.environment import HostUse
 from testbed.model.event import CoreEvent
 from testbed.model.lab import BoardFacts
@@ -80,6 +81,13 @@ class BoardSeen(Struct, frozen=True, kw_only=True, tag="board"):
     facts: BoardFacts
 
 
+class Drawn(Struct, frozen=True, kw_only=True, tag="drawn"):
+    """Energy of one board over the load window that no meter sampled, since its profile says it (virtual time)."""
+
+    board: str
+    energy: Energy
+
+
 class Note(Struct, frozen=True, kw_only=True, tag="note"):
     """Something a reader should know, at ``t`` on the coordinator's clock."""
 
@@ -104,7 +112,16 @@ class TrialEnd(Struct, frozen=True, kw_only=True, tag="end"):
 
 
 Entry: TypeAlias = (
-    TrialStart | RequestRecord | ClockProbe | PowerSamples | Window | BoardSeen | HostUse | Note | TrialEnd
+    TrialStart
+    | RequestRecord
+    | ClockProbe
+    | PowerSamples
+    | Window
+    | BoardSeen
+    | HostUse
+    | Drawn
+    | Note
+    | TrialEnd
 )
 
 
@@ -127,6 +144,13 @@ class Planned(Struct, frozen=True, kw_only=True):
     seed: int = 0
 
 
+class Source(Struct, frozen=True, kw_only=True):
+    """The live run that a run in virtual time took its lab from: identifier and wall time of its header."""
+
+    run: str
+    created: str
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """Everything that must be known to judge or repeat a run; written before the first trial.
 
@@ -139,9 +163,11 @@ class Header(Struct, frozen=True, kw_only=True):
         profiles, models: name to SHA-256. known: the profiles themselves, by board and model, measured ones included.
         agent_sha256: of the agent shipped.
         git_commit, git_dirty: of the source tree; ``None`` for an installed package.
-        versions: python, numpy, onnxruntime, … to version. host: cpu, cores, os, boot id.
+        versions: python, numpy, onnxruntime, … to version.
+        host: id, cpu, cores, os, kernel, clock source, governor, boot id.
         seeds: by purpose. thresholds: tables that policies worked from, as data, by policy.
         labels: number of classes and whatever else the report should print about the task.
+        after: of a run in virtual time, the live run that its profiles and links come from; ``None`` for a live run.
     """
 
     run: str
@@ -165,6 +191,7 @@ class Header(Struct, frozen=True, kw_only=True):
     seeds: dict[str, int] = {}
     thresholds: dict[str, Any] = {}
     labels: dict[str, Any] = {}
+    after: Source | None = None
     schema: int = SCHEMA
 
 

@@ -45,3 +45,17 @@ def test_the_order_within_a_block_is_drawn_and_repeatable(campaign):
     }
     assert len(orders) == 6
     assert design(campaign(seed=3)) == design(campaign(seed=3))
+
+
+def test_no_policy_is_favoured_by_its_place_in_the_blocks(campaign):
+    # Drift within a block (a host that warms up) meets each policy at each place: 900 blocks give 300 +- 14 each.
+    places = [[0] * 3 for _ in POLICIES]
+    for trial in design(campaign(blocks=900, policies=POLICIES, seed=1)):
+        places[POLICIES.index(trial.policy)][trial.number % 3] += 1
+    assert all(230 < count < 370 for row in places for count in row)
+
+
+def test_blocks_of_one_campaign_play_in_different_orders(campaign):
+    trials = design(campaign(blocks=12, policies=POLICIES, seed=1))
+    orders = {tuple(t.policy for t in trials if t.block == block) for block in range(12)}
+    assert len(orders) > 1

@@ -10,7 +10,7 @@ from testbed import __version__
 from testbed.cli.app import app
 from tests.testbed.cli.conftest import invoke
 
-COMMANDS = ("run", "boards", "doctor", "profile", "report", "compare", "version")
+COMMANDS = ("run", "boards", "doctor", "profile", "report", "compare", "gap", "version")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

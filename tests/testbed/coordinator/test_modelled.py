@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -96,7 +97,47 @@ def test_cancelling_what_waits_moves_up_what_is_behind_it() -> None:
     assert three.started == 5 * MS
     assert three.version == 2
     assert b.cancel(one, 2 * MS) is None, "it has started"
-    assert b.busy == 10 * MS
+    assert b.busy == {"m": 10 * MS}
+
+
+def watts(value: float, sigma: float | None) -> Quantity:
+    return Quantity(value=value, origin=Origin.ASSUMED, source="test", sigma=sigma)
+
+
+def powered(idle: Quantity | None, active: Quantity | None) -> ModelledBoard:
+    known = msgspec.structs.replace(profile((5, 5, 5)), idle_w=idle, active_w=active)
+    return ModelledBoard("b", LinkModel(), {"m": known}, {"m": Answers([SCORES])}, np.random.default_rng(1))
+
+
+def test_energy_is_idle_over_the_span_and_the_rest_while_it_works() -> None:
+    b = powered(watts(2.0, 0.1), watts(6.0, 0.5))
+    for i in range(10):
+        b.take(order(i), (0,), 0, 0)
+    found = b.energy(1 * S)
+    assert found.idle_j == pytest.approx(2.0)
+    assert found.net_j == pytest.approx(4.0 * 0.050)
+    assert found.sigma_j == pytest.approx(0.050 * np.hypot(0.5, 0.1))
+    assert (found.origin, found.reason) == (Origin.MODELLED, "")
+    assert powered(watts(2.0, None), watts(6.0, 0.5)).energy(S).sigma_j is None
+
+
+@pytest.mark.parametrize(
+    ("idle", "active", "instance", "why"),
+    [
+        (None, watts(6, 1), 0, "no power in its profiles"),
+        (watts(2, 1), None, 0, "no power of m in its profiles"),
+        (watts(2, 1), watts(6, 1), 1, "2 instances worked side by side"),
+    ],
+)
+def test_energy_that_no_profile_tells_is_none_with_a_reason(
+    idle: Quantity | None, active: Quantity | None, instance: int, why: str
+) -> None:
+    b = powered(idle, active)
+    b.take(order(1), (0,), 0, 0)
+    b.take(order(2, instance=instance), (0,), 0, 0)
+    found = b.energy(S)
+    assert (found.gross_j, found.net_j) == (None, None)
+    assert why in found.reason
 
 
 def test_long_finished_orders_are_forgotten() -> None:

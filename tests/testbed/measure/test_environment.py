@@ -6,7 +6,16 @@ import os
 
 import pytest
 
-from testbed.measure.environment import boot_id, contended, cpu_model, governor, host_use, snapshot
+from testbed.measure.environment import (
+    boot_id,
+    clock_source,
+    contended,
+    cpu_model,
+    governor,
+    host_id,
+    host_use,
+    snapshot,
+)
 from testbed.model.environment import HostUse
 
 
@@ -84,3 +93,20 @@ def test_governor(tmp_path):
     folder.mkdir(parents=True)
     (folder / "scaling_governor").write_text("performance\n")
     assert governor(cpu=tmp_path) == "performance"
+
+
+def test_the_host_is_told_apart_without_being_named(tmp_path):
+    file = tmp_path / "machine-id"
+    file.write_text("0123456789abcdef0123456789abcdef\n")
+    found = host_id(file=file)
+    assert len(found) == 16
+    assert found not in file.read_text()
+    file.write_text("another\n")
+    assert host_id(file=file) != found
+    assert host_id(file=tmp_path / "none") == ""
+
+
+def test_the_clock_source_is_the_kernels_word(tmp_path):
+    (tmp_path / "current_clocksource").write_text("tsc\n")
+    assert clock_source(folder=tmp_path) == "tsc"
+    assert clock_source(folder=tmp_path / "none") == ""

@@ -128,3 +128,23 @@ def test_mcnemar_is_the_binomial_test_on_the_discordant():
     b = np.asarray([False] * 12 + [True] * 3 + [True] * 50)
     assert mcnemar(a, b) == pytest.approx(binomtest(3, 15).pvalue)
     assert mcnemar(a, a) == 1.0
+
+
+def test_replicates_that_differ_widen_the_interval_of_a_paired_difference():
+    rng = np.random.default_rng(3)
+    replicate = np.repeat(np.arange(6), 200)
+    between = rng.normal(0, 1.0, 6)[replicate]
+    a, b = between + rng.normal(0, 1.0, 1200), np.zeros(1200)
+    plain = paired_difference(a, b, mean_of)
+    nested = paired_difference(a, b, mean_of, replicate=replicate)
+    assert nested.value == plain.value
+    # Six replicates of standard deviation 1 leave about 0.4 in the mean; 1,200 independent pairs about 0.03.
+    assert nested.high - nested.low > 5 * (plain.high - plain.low)
+
+
+def test_one_replicate_is_no_replicate():
+    a = np.random.default_rng(1).normal(0, 1, 300)
+    one = np.zeros(300, dtype=np.int64)
+    assert paired_difference(a, a * 0, mean_of, block=7, replicate=one) == paired_difference(
+        a, a * 0, mean_of, block=7
+    )

@@ -35,7 +35,7 @@ def with_arrivals(run, sha256):
 
 def test_a_run_equals_its_twin(runs):
     found = compare(*runs)
-    assert found.disagreements == ()
+    assert found.pooling.differing == ()
     assert len(found.rows) == 12
     assert all(row.difference.value in (0, None) for row in found.rows)
     assert all(row.paired for row in found.rows if row.metric != "net_mj")
@@ -61,26 +61,26 @@ def test_a_slower_run_is_slower_by_that_much(runs):
 def test_other_arrivals_are_flagged_and_not_paired(runs):
     first, second = runs
     found = compare(first, with_arrivals(second, "0" * 64))
-    assert [(d.what, d.fatal) for d in found.disagreements] == [("workload", True)]
+    assert [(c.what, c.comparing) for c in found.pooling.differing] == [("workload", True)]
     mean = next(r for r in found.rows if r.metric == "mean_ms")
     assert not mean.paired
     assert mean.difference.low < 0 < mean.difference.high
 
 
 @pytest.mark.parametrize(
-    ("changes", "what", "fatal"),
+    ("changes", "what", "comparing"),
     [
         ({"models": {"cnn-tiny": "9" * 64}}, "models", True),
         ({"lab_sha256": "9" * 64}, "lab file", True),
-        ({"host": {"cpu": "Other", "cores": 64}}, "host", True),
+        ({"host": {"cpu": "Other", "cores": 64}}, "processor", True),
         ({"versions": {"python": "3.13.0"}}, "versions", False),
         ({"git_commit": "0" * 40}, "source", False),
     ],
 )
-def test_what_should_agree_is_checked(runs, changes, what, fatal):
+def test_what_should_agree_is_checked(runs, changes, what, comparing):
     first, second = runs
     found = compare(first, with_header(second, **changes))
-    assert [(d.what, d.fatal) for d in found.disagreements] == [(what, fatal)]
+    assert [(c.what, c.comparing) for c in found.pooling.differing] == [(what, comparing)]
 
 
 def test_what_does_not_compare_is_refused(runs):
@@ -111,7 +111,7 @@ def test_both_renderings(runs):
     found = compare(first, with_arrivals(second, "0" * 64))
     document = comparison_to_json(found)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert set(document) == {"schema", "first", "second", "disagreements", "differences"}
+    assert set(document) == {"schema", "first", "second", "pooling", "disagreements", "differences"}
     out = io.StringIO()
     for renderable in comparison_to_console(found):
         Console(file=out, width=140).print(renderable)
