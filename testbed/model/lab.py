@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.ids import BoardId, ModelId, TaskId
+from testbed.model.meter import MeterTraits
 from testbed.model.profile import HwProfile
 
 T = TypeVar("T")
@@ -72,6 +73,8 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
         origin: origin of this board's service times, as a string of `Origin`.
         link_origin: origin of the time its bytes spend on the way.
         memory_bytes: room for models, or ``None``.
+        meters: what is known of the errors of each meter, by the name its `PowerSamples` carry; those beside the board
+            too. A meter that is missing here is taken by the samples alone, and its gain as exact.
     """
 
     id: BoardId
@@ -83,6 +86,7 @@ class BoardFacts(Struct, frozen=True, kw_only=True):
     origin: str
     link_origin: str
     memory_bytes: int | None = None
+    meters: dict[str, MeterTraits] = {}
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
