@@ -1,4 +1,4 @@
-"""Profiles one model on one board over its link, and writes what it found as a hwprofile."""
+"""Profiles one model on one board over its link."""
 
 from __future__ import annotations
 
@@ -94,51 +94,3 @@ async def _profile(
                 source="testbed profile: one load, from the board's disk to ready, on the board's clock",
             ),
         )
-
-
-def write_profile(profile: HwProfile, file: Path) -> None:
-    """Write a profile as TOML, replacing the file in one step; it loads again with the store's reader."""
-    lines = [
-        f"schema = {profile.schema}",
-        f"board = {_text(profile.board)}",
-        f"model = {_text(profile.model)}",
-        f"task = {_text(profile.task)}",
-        f"created = {_text(profile.created)}",
-        f"sha256 = [{', '.join(_text(s) for s in profile.sha256)}]",
-    ]
-    for name in ("idle_w", "active_w", "load_ms", "memory_bytes"):
-        quantity: Quantity | None = getattr(profile, name)
-        if quantity is not None:
-            lines += ["", f"[{name}]", *_quantity(quantity)]
-    for quantity in profile.accuracy:
-        lines += ["", "[[accuracy]]", *_quantity(quantity)]
-    for row in profile.service:
-        lines += [
-            "",
-            "[[service]]",
-            f"batch = {row.batch}",
-            f"exit = {row.exit}",
-            f"p = {list(row.p)}",
-            f"ms = {list(row.ms)}",
-            f"origin = {_text(row.origin.value)}",
-            f"source = {_text(row.source)}",
-            f"n = {row.n}",
-        ]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(".toml.new")
-    fresh.write_text("\n".join(lines) + "\n", "utf-8")
-    fresh.replace(file)
-
-
-def _quantity(quantity: Quantity) -> list[str]:
-    lines = [
-        f"value = {quantity.value}",
-        f"origin = {_text(quantity.origin.value)}",
-        f"source = {_text(quantity.source)}",
-    ]
-    return lines if quantity.sigma is None else [*lines, f"sigma = {quantity.sigma}"]
-
-
-def _text(value: str) -> str:
-    # A JSON string is a TOML basic string.
-    return msgspec.json.encode(value).decode()

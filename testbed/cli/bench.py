@@ -120,8 +120,9 @@ def profile(
     Raises:
         ConfigError: no such board or model. LinkError, BoardError: the board did not do it.
     """
-    from testbed.campaign.profile import profile_board, write_profile
+    from testbed.campaign.profile import profile_board
     from testbed.coordinator.labfile import read_lab
+    from testbed.store.profile_writer import write_profile
 
     read = read_lab(resources.lab(lab))
     task, folder = task_of(catalog)

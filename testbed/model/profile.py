@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from msgspec import Struct
 
 from testbed.model.ids import BoardId, ModelId, TaskId
 from testbed.model.origin import Origin
 from testbed.units import Ns
+
+MeteredKind: TypeAlias = Literal["chip", "rail", "board", "wall"]
+
+
+class Metered(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a power or energy figure covers; figures of different kinds must not be compared without saying so.
+
+    Attributes:
+        kind: ``chip``: supply of the processor alone; ``rail``: rails inside a board, as its own sensors see them;
+            ``board``: direct-current input of the whole board; ``wall``: mains input, power supply included.
+        what: what exactly, in words.
+    """
+
+    kind: MeteredKind
+    what: str
 
 
 class Quantity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,12 +33,77 @@ class Quantity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         value: in the unit of the field's name.
         source: publication, run folder or reasoning behind it; mandatory.
         sigma: standard uncertainty in the same unit, or ``None``.
+        metered: of a power, what it covers; ``None`` where it is no power, or nobody said.
     """
 
     value: float
     origin: Origin
     source: str
     sigma: float | None = None
+    metered: Metered | None = None
+
+
+class InferenceEnergy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Energy of one inference: one item of a batch of this size that leaves at this exit.
+
+    Attributes:
+        value: [mJ], of one item, not of the batch. sigma: standard uncertainty [mJ], or ``None``.
+        net: power at rest over the same time is subtracted. n: inferences behind it; 0 where nobody counted.
+    """
+
+    batch: int
+    value: float
+    origin: Origin
+    source: str
+    metered: Metered
+    exit: int = 0
+    sigma: float | None = None
+    net: bool = False
+    n: int = 0
+
+
+class Confidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the confidence at one exit is worth on the calibration set: the table a threshold is picked from.
+
+    Attributes:
+        threshold: confidences, increasing within [0, 1].
+        kept_frac: per threshold, share of the items that are at least as confident.
+        accuracy: per threshold, share of those kept that is right; 1 by convention where none is kept.
+        n: items counted.
+    """
+
+    threshold: tuple[float, ...]
+    kept_frac: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    origin: Origin
+    source: str
+    exit: int = 0
+    n: int = 0
+
+
+class Provenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the figures of a profile came to be, as far as it is known; what is empty, nobody said.
+
+    Attributes:
+        run: run folder, or submission, that the figures are from.
+        board: identity of the very board: name, serial, processor, memory.
+        power_mode: as the board calls it. clocks: by domain, with the unit.
+        versions: of everything between the model file and the silicon.
+        hashes: SHA-256 of the files that the figures were read from or made with, by name.
+        meter: maker, model, sampling; meter_accuracy: as its data sheet or its calibration says.
+        citation: how to cite the figures; licence: under which they were published.
+    """
+
+    run: str = ""
+    board: dict[str, str] = {}
+    power_mode: str = ""
+    clocks: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    hashes: dict[str, str] = {}
+    meter: str = ""
+    meter_accuracy: str = ""
+    citation: str = ""
+    licence: str = ""
 
 
 class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +147,10 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         class_accuracy: per exit and class, fraction of that class that is answered correctly, of the same
             origin as ``accuracy``; empty where nobody counted.
         kept_bytes: per part, size of what it hands on for one item; a part ends at the exit of its index.
-        active_w: power while executing; idle_w: power at rest; both of the board's total rail.
+        active_w: power while executing; idle_w: power at rest; both of the board's total rail, metered alike.
+        energy_mj: energy of one inference, sorted by (exit, batch, net); metered as the powers are.
+        accuracy_metric: what ``accuracy`` is a fraction of: ``top-1``, ``AUC``, ``mAP`` or ``F1``.
+        confidence: one per exit at most, sorted by exit; empty where nobody counted.
         sha256: hash of the model file(s) the figures belong to, in chain order.
     """
 
@@ -83,6 +168,10 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     load_ms: Quantity | None = None
     memory_bytes: Quantity | None = None
     created: str = ""
+    energy_mj: tuple[InferenceEnergy, ...] = ()
+    accuracy_metric: str = "top-1"
+    confidence: tuple[Confidence, ...] = ()
+    provenance: Provenance | None = None
 
     def service_at(self, batch: int = 1, exit_: int | None = None, q: float = 0.5) -> Ns:
         """Service time of a batch at an exit (default: the last) [ns].
@@ -113,6 +202,20 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def exits(self) -> int:
         """Number of exits."""
         return len(self.accuracy)
+
+    @property
+    def metered(self) -> Metered | None:
+        """What its powers and energies cover; ``None`` where it has none, or none says."""
+        said = [q.metered for q in (self.active_w, self.idle_w) if q is not None and q.metered is not None]
+        return next(iter([*said, *(row.metered for row in self.energy_mj)]), None)
+
+    def energy_at(
+        self, batch: int = 1, exit_: int | None = None, *, net: bool = False
+    ) -> InferenceEnergy | None:
+        """Energy of one inference as stored for exactly this batch and exit (default: the last), or ``None``."""
+        last = self.exits - 1 if exit_ is None else exit_
+        rows = (e for e in self.energy_mj if (e.batch, e.exit, e.net) == (batch, last, net))
+        return next(rows, None)
 
 
 class ProfileBook(Struct, frozen=True):

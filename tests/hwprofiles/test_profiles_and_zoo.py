@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from testbed.model.origin import Origin
+from testbed.store.profile_checks import shortcomings
 from testbed.store.profiles import load_profile
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +21,11 @@ def zoo() -> dict[str, dict]:
 
 def test_there_are_profiles_for_both_virtual_boards() -> None:
     assert {file.parent.name for file in FILES} >= {"virtual-jetson", "virtual-mcu"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")
+def test_every_profile_is_read_and_says_what_it_should(file: Path) -> None:
+    assert shortcomings(load_profile(file)) == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f"{f.parent.name}/{f.stem}")

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from testbed.model.origin import Origin
-from testbed.model.profile import HwProfile, ProfileBook, Quantity, Service
+from testbed.model.profile import HwProfile, InferenceEnergy, Metered, ProfileBook, Quantity, Service
 from testbed.units import from_ms
 
 
@@ -66,3 +67,23 @@ def test_a_book_finds_by_board_and_task():
     assert book.find("b2", "m3") is not None
     assert book.find("b2", "m1") is None
     assert profile().exits == 2
+
+
+def test_a_profile_knows_what_is_metered_and_the_energy_of_what_was_measured():
+    wall = Metered(kind="wall", what="mains")
+    said = {"origin": Origin.CITED, "source": "s"}
+    made = msgspec.structs.replace(
+        profile(),
+        energy_mj=(
+            InferenceEnergy(batch=1, exit=1, value=5.0, metered=wall, **said),
+            InferenceEnergy(batch=1, exit=1, value=3.0, metered=wall, net=True, **said),
+        ),
+    )
+    assert profile().metered is None
+    assert made.metered == wall
+    assert made.energy_at().value == 5.0
+    assert made.energy_at(net=True).value == 3.0
+    assert made.energy_at(1, 0) is None
+    assert made.energy_at(2) is None
+    rail = Quantity(value=1.0, metered=Metered(kind="rail", what="VDD_IN"), **said)
+    assert msgspec.structs.replace(profile(), idle_w=rail).metered == rail.metered
