@@ -74,6 +74,9 @@ class FaultOrders(Protocol):
     async def stall(self, seconds: float) -> None:
         """Carry nothing for so long; nothing is lost."""
 
+    async def step_clock(self, seconds: float) -> None:
+        """Let the board's clock jump."""
+
     async def kill_agent(self) -> None:
         """Kill the agent."""
 
@@ -102,6 +105,10 @@ class Faults:
     def stall(self, seconds: float) -> None:
         """Carry nothing for so long; nothing is lost."""
         self._loop.call(self._orders.stall(seconds), FAULT_LIMIT)
+
+    def step_clock(self, seconds: float) -> None:
+        """Let the board's clock jump, forwards or, below zero, backwards."""
+        self._loop.call(self._orders.step_clock(seconds), FAULT_LIMIT)
 
     def kill_agent(self) -> None:
         """Kill the agent, as ``kill -9`` would."""

@@ -34,6 +34,10 @@ class Faults:
         """Silence in both directions for ``seconds``; returns at once, and nothing is lost."""
         await self._far_side.order("stall", seconds=seconds)
 
+    async def step_clock(self, seconds: float) -> None:
+        """Let the board's clock jump, forwards or, below zero, backwards; nothing else of it changes."""
+        await self._far_side.order("step_clock", seconds=seconds)
+
     async def kill_agent(self) -> None:
         """End the agent as ``kill -9`` would; the link's far end stays."""
         await self._far_side.order("kill_agent")

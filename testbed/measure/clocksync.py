@@ -9,7 +9,8 @@ the line is off the truth by at most residual + r/2. The truth is a line too whi
 two anchors the error is at most the larger of theirs, and beyond the last it grows at most as the line through both
 ends' worst cases. A wander allowance for drift that is not constant is added with the distance to the nearest anchor.
 
-A reboot starts a new fit (stamps compare only within one boot); a jump of the clock starts a new segment.
+A reboot starts a new fit (stamps compare only within one boot); a jump of the clock starts a new segment. A probe
+that the board held for longer than it was on the way altogether met a jump itself, and tells nothing.
 
 Source: RFC 5905 (NTP v4) section 8 for the offset and its error, section 10 for the minimum filter.
 """
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
     from testbed.model.record import ClockProbe
 
+    Within = tuple[NDArray[np.int64], NDArray[np.int64]]
+
 WINDOW: Ns = 1 * S
 """Anchors are the best probes of such windows: a burst of probes gives one."""
 MAX_DRIFT_PPB = 200_000
@@ -39,6 +42,7 @@ WANDER_PPB = 1_000
 """Change of drift with temperature over a run, allowed for between anchors."""
 COORDINATOR = -1
 """Boot number of stamps that are on the coordinator's clock already."""
+_EVER: Ns = 1 << 62
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -107,31 +111,36 @@ class ClockFit(Struct, frozen=True, kw_only=True):
         return len(self.segments) - 1
 
     def to_coordinator(
-        self, board: NDArray[np.int64], near: NDArray[np.int64] | None = None
+        self, board: NDArray[np.int64], within: Within | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Coordinator instants and bounds for board stamps, int64 [ns].
 
+        Where the clock jumped, nobody saw when: from the last probe before to the first one after, either line may
+        hold, and a clock that jumped back tells some times twice. The bound spans every reading that is possible.
+
         Args:
             board: stamps of the board, shape (n,).
-            near: a coordinator instant close to each (e.g. when the answer came), which says in which segment a
-                stamp lies; needed only where a clock jumped back and its stamps are ambiguous.
+            within: earliest and latest coordinator instant of each, e.g. when an action was sent and answered.
         """
         if len(self.segments) == 1:
             return self.segments[0].to_coordinator(board)
         each = [segment.to_coordinator(board) for segment in self.segments]
         times = np.stack([t for t, _ in each])
         bounds = np.stack([b for _, b in each])
-        starts = np.asarray([s.start for s in self.segments])[:, None]
-        ends = np.asarray([s.end for s in self.segments])[:, None]
-        at = times if near is None else np.broadcast_to(near, times.shape)
-        outside = np.maximum(0, np.maximum(starts - at, at - ends))
-        choice = outside.argmin(axis=0)
-        column = np.arange(board.size)
-        t, bound = times[choice, column], bounds[choice, column]
-        # Between the segments nobody saw when it jumped: the two readings span the truth.
-        between = outside[choice, column] > 0
-        spread = times.max(axis=0) - times.min(axis=0)
-        return t, np.where(between, bound + spread, bound)
+        starts = np.asarray([[s.start] for s in self.segments])
+        ends = np.asarray([[s.end] for s in self.segments])
+        first = np.vstack([[[-_EVER]], ends[:-1]])
+        last = np.vstack([starts[1:], [[_EVER]]])
+        if within is not None:
+            first, last = np.maximum(first, within[0]), np.minimum(last, within[1])
+        outside = np.maximum(first - times, times - last) - bounds
+        possible = outside <= 0
+        # What fits nowhere (it jumped twice between two probes, say) is read by the line that comes closest.
+        lost = ~possible.any(axis=0)
+        far = np.maximum(0, np.maximum(starts - times, times - ends))
+        choice = np.where(possible, far, np.where(lost, outside, _EVER)).argmin(axis=0)
+        t = times[choice, np.arange(board.size)]
+        return t, np.where(possible | lost, np.abs(times - t) + bounds, 0).max(axis=0)
 
 
 _IDENTITY = Segment(
@@ -154,13 +163,13 @@ class ClockBook(Struct, frozen=True):
     fits: dict[tuple[str, int], ClockFit]
 
     def convert(
-        self, board: str, boot: int, stamps: NDArray[np.int64], near: NDArray[np.int64] | None = None
+        self, board: str, boot: int, stamps: NDArray[np.int64], within: Within | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-        """Coordinator instants and bounds, or ``None`` where that boot was never probed."""
+        """Coordinator instants and bounds (see `ClockFit.to_coordinator`), ``None`` if that boot was never probed."""
         if boot == COORDINATOR:
             return stamps, np.zeros(stamps.shape, dtype=np.int64)
         fit = self.fits.get((board, boot))
-        return None if fit is None else fit.to_coordinator(stamps, near)
+        return None if fit is None else fit.to_coordinator(stamps, within)
 
 
 def fit_clocks(probes: Iterable[ClockProbe]) -> ClockBook:
@@ -182,7 +191,8 @@ def fit_clock(probes: Sequence[ClockProbe], *, window: Ns = WINDOW) -> ClockFit:
     """
     if len({(p.board, p.boot) for p in probes}) != 1:
         raise ValueError("a clock fit needs probes of exactly one board and boot")
-    order = sorted(probes, key=lambda p: p.t0)
+    credible = [p for p in probes if (p.t2 - p.t1) * (1 - MAX_DRIFT_PPB / 1e9) <= p.t3 - p.t0 + 1]
+    order = sorted(credible or probes, key=lambda p: p.t0)
     t0 = np.asarray([p.t0 + p.wire_up for p in order], dtype=np.int64)
     t1 = np.asarray([p.t1 for p in order], dtype=np.int64)
     t2 = np.asarray([p.t2 for p in order], dtype=np.int64)

@@ -130,8 +130,11 @@ def _convert(steps: list[Step], clocks: ClockBook) -> list[_Stamps]:
         stamps = np.asarray(
             [[steps[i].received, steps[i].started, steps[i].finished] for i in places], dtype=np.int64
         )
-        near = np.repeat(np.asarray([steps[i].answered for i in places], dtype=np.int64), 3)
-        result = clocks.convert(board, boot, stamps.ravel(), near)
+        sent = np.asarray(
+            [s.decided if s.sent is None else s.sent for s in map(steps.__getitem__, places)], dtype=np.int64
+        )
+        answered = np.asarray([steps[i].answered for i in places], dtype=np.int64)
+        result = clocks.convert(board, boot, stamps.ravel(), (np.repeat(sent, 3), np.repeat(answered, 3)))
         if result is None:
             continue
         times = result[0].reshape(-1, 3).tolist()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from drivers.agent.program import main as agent_main
 from drivers.agent.runtimes.onnxruntime import OnnxRuntime
-from drivers.virtual.machine.clock import SkewedClock
+from drivers.virtual.machine.clock import Offset, SkewedClock
 from drivers.virtual.machine.config import MachineConfig, read_config
 from drivers.virtual.machine.load import Load
 from drivers.virtual.machine.pacing import PacedRuntime
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def run_agent(file: Path, boot_id: str, offset_ns: int, arguments: list[str]) -> int:
+def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> int:
     """Be the agent of a virtual board until it ends; its exit code."""
     die_with_parent()
     sharpen_timers()
     punctual = take_priority()
     config = read_config(file)
-    clock = SkewedClock(offset_ns=offset_ns, drift_ppb=config.clock_drift_ppb)
+    clock = SkewedClock(offset=Offset(offset), drift_ppb=config.clock_drift_ppb)
     load = Load(
         config.idle_w, {m: p.active_w.value for m, p in config.profiles.items() if p.active_w is not None}
     )

@@ -3,8 +3,8 @@
     python -m drivers.virtual.machine.line CONFIG
 
 Announces ``port`` (a stable name below the state folder, like ``/dev/serial/by-id``) as one JSON line; then takes
-orders (``orders``): ``cut``, ``garble``, ``stall``, ``kill_agent``, ``reboot``. Two pseudo-terminals stand back to
-back: the host opens one, the agent the other, and bytes go from each to the other at the line's rate.
+orders (``orders``): ``cut``, ``garble``, ``stall``, ``step_clock``, ``kill_agent``, ``reboot``. Two pseudo-terminals
+stand back to back: the host opens one, the agent the other, and bytes go from each to the other at the line's rate.
 """
 
 from __future__ import annotations
@@ -221,6 +221,10 @@ class SerialLine:
         self._to_board.stall(seconds)
         self._to_host.stall(seconds)
 
+    async def step_clock(self, seconds: float) -> None:
+        """Let the board's clock jump."""
+        self._machine.step_clock(seconds)
+
     async def kill_agent(self) -> None:
         """Kill the agent; it comes back as after a reset."""
         await self._machine.kill()
@@ -245,6 +249,7 @@ async def serve(file: Path) -> None:
                     "cut": line.cut,
                     "garble": line.garble,
                     "stall": line.stall,
+                    "step_clock": line.step_clock,
                     "kill_agent": line.kill_agent,
                     "reboot": line.reboot,
                 }

@@ -10,6 +10,7 @@ import uuid
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from typing import TYPE_CHECKING
 
+from drivers.virtual.machine.clock import Offset
 from drivers.virtual.machine.config import MachineConfig
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ class Machine:
     """Starts agents as separate processes; every boot has its own boot id and its own clock."""
 
     def __init__(self, config: MachineConfig, file: Path) -> None:
-        """Switch on. ``file`` is where ``config`` was read from; agents read it too."""
+        """Switch on.
+
+        Args:
+            file: where ``config`` was read from; agents read it too, and the clock's offset lies beside it.
+        """
         self._config = config
         self._file = file
         self._boots = 0
-        self._offset_ns = config.clock_offset_ns
+        self._clock = clock_file(file)
+        self._offset = Offset(self._clock, start=config.clock_offset_ns)
         self._running: set[Process] = set()
 
     @property
@@ -50,7 +56,7 @@ class Machine:
             "drivers.virtual.machine.shim",
             str(self._file),
             self.boot_id,
-            str(self._offset_ns),
+            str(self._clock),
             str(program),
             *arguments,
             stdin=stream,
@@ -85,7 +91,16 @@ class Machine:
         """Kill everything; the next agent finds a new boot id and a monotonic clock that started just now."""
         await self.kill()
         self._boots += 1
-        self._offset_ns = -time.monotonic_ns() - self._config.boot_ms * 1_000_000
+        self._offset.set(-time.monotonic_ns() - self._config.boot_ms * 1_000_000)
+
+    def step_clock(self, seconds: float) -> None:
+        """Let the clock jump, for the agents that run as well."""
+        self._offset.set(self._offset() + round(seconds * 1e9))
+
+
+def clock_file(file: Path) -> Path:
+    """Where a machine that was told ``file`` keeps its clock's offset."""
+    return file.with_suffix(".clock")
 
 
 def _kill(process: Process) -> None:

@@ -1,6 +1,6 @@
 """Runs a deployed agent with a virtual board around it: another clock, a paced runtime, a sysfs tree of its own.
 
-    python -m drivers.virtual.machine.shim CONFIG BOOT_ID OFFSET_NS AGENT.pyz [ARGUMENT ...]
+    python -m drivers.virtual.machine.shim CONFIG BOOT_ID CLOCK AGENT.pyz [ARGUMENT ...]
 
 The agent's code is the deployed file's own, byte for byte; only the parts that its ``main`` takes are other ones.
 """
@@ -30,12 +30,12 @@ def adopt(agent: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """Set the board up and become its agent."""
-    file, boot_id, offset_ns, agent, *rest = arguments
+    file, boot_id, clock, agent, *rest = arguments
     adopt(Path(agent))
     # Imported only now: these reach the wire and the agent, which must come out of the archive.
     from drivers.virtual.machine.board import run_agent
 
-    return run_agent(Path(file), boot_id, int(offset_ns), rest)
+    return run_agent(Path(file), boot_id, Path(clock), rest)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m drivers.virtual.machine.ssh_host CONFIG
 
 Announces ``port``, ``fingerprint``, ``host_key``, ``user`` and ``identity`` (a private key made for this host) as one
-JSON line; then takes orders (``orders``): ``cut``, ``garble``, ``stall``, ``kill_agent``, ``reboot``. Listens on
-127.0.0.1 only, and ends with its standard input.
+JSON line; then takes orders (``orders``): ``cut``, ``garble``, ``stall``, ``step_clock``, ``kill_agent``,
+``reboot``. Listens on 127.0.0.1 only, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -110,6 +110,10 @@ class SshHost:
         """No bytes of agents in either direction for a while."""
         self._to_board.stall(seconds)
         self._to_host.stall(seconds)
+
+    async def step_clock(self, seconds: float) -> None:
+        """Let the board's clock jump."""
+        self._machine.step_clock(seconds)
 
     async def kill_agent(self) -> None:
         """Kill the agents; the host stays."""
@@ -237,6 +241,7 @@ async def serve(file: Path) -> None:
                 "cut": host.cut,
                 "garble": host.garble,
                 "stall": host.stall,
+                "step_clock": host.step_clock,
                 "kill_agent": host.kill_agent,
                 "reboot": host.reboot,
             }

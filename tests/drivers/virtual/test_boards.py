@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from drivers.virtual.boards import VirtualBoard, virtual_jetson, virtual_serial
 from testbed.contracts.board import BoardContract, Listener
 from testbed.errors import BoardError, ConfigError
+from testbed.measure.clocksync import fit_clocks
 from testbed.model import event as ev
 from testbed.model.action import Infer, Item
 from testbed.model.record import ClockProbe, PowerSamples
@@ -132,6 +134,29 @@ def test_a_reboot_changes_boot_id_and_clock(make_spec: MakeSpec) -> None:
         after = heard.of(ClockProbe)[-1]
         assert after.boot > before.boot
         assert abs(after.t1) < 60e9  # its monotonic clock began at this boot
+
+    TALK.run(board, work, "quick")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_of_the_clock_is_found_between_its_probes(make_spec: MakeSpec, kind: str) -> None:
+    make, options = KINDS[kind]
+    board = make(make_spec(kind, **options))
+    steps = (0.2, -0.5)
+
+    async def work(heard: Listener) -> None:
+        await board.probe(8)
+        for seconds in steps:
+            await board.faults.step_clock(seconds)
+            await board.probe(8)
+        ((key, fit),) = fit_clocks(heard.of(ClockProbe)).fits.items()
+        assert key == (board.id, 1)
+        assert fit.jumps == 2
+        readings = [segment.offset for segment in fit.segments]
+        found = [(b - a) / 1e9 for a, b in itertools.pairwise(readings)]
+        assert found == pytest.approx(steps, abs=0.1)
+        TALK.infer(board, 1)
+        assert isinstance(await heard.fate(1, 10), ev.Executed)
 
     TALK.run(board, work, "quick")
 

@@ -25,6 +25,7 @@ def test_each_fault_is_one_order() -> None:
         await faults.cut(0.5)
         await faults.garble(8, flip=True, towards="board")
         await faults.stall(1.0)
+        await faults.step_clock(-0.5)
         await faults.kill_agent()
         await faults.reboot()
 
@@ -33,6 +34,7 @@ def test_each_fault_is_one_order() -> None:
         ("cut", {"seconds": 0.5}),
         ("garble", {"count": 8, "flip": True, "towards": "board"}),
         ("stall", {"seconds": 1.0}),
+        ("step_clock", {"seconds": -0.5}),
         ("kill_agent", {}),
         ("reboot", {}),
     ]

@@ -104,7 +104,7 @@ def test_a_jump_starts_a_new_segment_and_both_sides_convert(jump):
     assert fit.jumps == 1
     truth = np.asarray([START + 4 * S, START + 25 * S])
     stamps = np.asarray([on_board(truth[0], 7 * S, 10.0), on_board(truth[1], 7 * S + jump, 10.0)])
-    found, bound = fit.to_coordinator(stamps, near=truth + 5 * MS)
+    found, bound = fit.to_coordinator(stamps, (truth - 5 * MS, truth + 5 * MS))
     assert (np.abs(found - truth) <= bound).all()
     assert (bound < 200 * US).all()
 
@@ -112,8 +112,68 @@ def test_a_jump_starts_a_new_segment_and_both_sides_convert(jump):
 def test_between_two_segments_the_bound_spans_both_readings():
     delays = [(80 * US, 90 * US)] * 6
     fit = fit_clock(probes(0, 0.0, delays) + probes(5 * S, 0.0, delays, begin=START + 20 * S))
-    _, bound = fit.to_coordinator(np.asarray([START + 17 * S]))
+    found, bound = fit.to_coordinator(np.asarray([START + 17 * S]))
+    assert found[0] == pytest.approx(START + 17 * S, abs=100 * US)
     assert bound[0] >= 5 * S
+    # A reading that nobody can have seen yet does not count.
+    _, bound = fit.to_coordinator(np.asarray([START + 14 * S]))
+    assert bound[0] < 200 * US
+
+
+def test_a_time_that_a_clock_told_twice_is_settled_by_when_it_was_asked():
+    delays = [(80 * US, 90 * US)] * 6
+    fit = fit_clock(probes(0, 0.0, delays) + probes(-8 * S, 0.0, delays, begin=START + 12 * S))
+    twice = np.asarray([START + 5 * S])
+    _, bound = fit.to_coordinator(twice)
+    assert bound[0] >= 8 * S
+    for truth in (START + 5 * S, START + 13 * S):
+        found, bound = fit.to_coordinator(twice, (np.asarray([truth - MS]), np.asarray([truth + 30 * MS])))
+        assert abs(found[0] - truth) <= bound[0] < 200 * US
+
+
+def test_a_stamp_that_no_line_explains_spans_all_of_them():
+    delays = [(80 * US, 90 * US)] * 6
+    fit = fit_clock(probes(0, 0.0, delays) + probes(1 * S, 0.0, delays, begin=START + 20 * S))
+    asked = (np.asarray([START + 17 * S]), np.asarray([START + 18 * S]))
+    found, bound = fit.to_coordinator(np.asarray([START + 25 * S]), asked)
+    assert found[0] == pytest.approx(START + 24 * S, abs=100 * US)
+    assert bound[0] >= 1 * S
+
+
+@given(
+    drift_ppm=st.floats(-100, 100),
+    delays=st.lists(st.tuples(st.integers(0, MS), st.integers(0, MS)), min_size=4, max_size=12),
+    jump=st.integers(5 * MS, 20 * S),
+    back=st.booleans(),
+    jumped=st.floats(0.01, 0.99),
+    at=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 50 * MS)), min_size=1, max_size=10),
+)
+def test_bound_holds_around_a_jump_and_also_where_nobody_says_when(drift_ppm, delays, jump, back, jumped, at):
+    jump = -jump if back else jump
+    half = len(delays) // 2
+    before = probes(0, drift_ppm, delays[:half])
+    after = probes(jump, drift_ppm, delays[half:], begin=START + half * 2 * S)
+    fit = fit_clock(before + after)
+    assert fit.jumps == 1
+    moment = before[-1].t3 + round((after[0].t0 - before[-1].t3) * jumped)
+    truth = np.asarray([START + round(x * len(delays) * 2 * S) for x, _ in at])
+    board = np.asarray([on_board(int(t), jump if t >= moment else 0, drift_ppm) for t in truth])
+    slack = np.asarray([room for _, room in at])
+    for within in (None, (truth - slack, truth + slack)):
+        found, bound = fit.to_coordinator(board, within)
+        assert (np.abs(found - truth) <= bound).all()
+
+
+def test_a_probe_that_met_a_jump_while_it_was_held_is_not_a_perfect_one():
+    delays = [(80 * US, 90 * US)] * 6
+    before = probes(0, 0.0, delays)
+    after = probes(9 * MS, 0.0, delays, begin=START + 14 * S)
+    odd = probes(0, 0.0, delays[:1], begin=START + 12 * S)[0]
+    odd = ClockProbe(board="b", boot=0, t0=odd.t0, t1=odd.t1, t2=odd.t2 + 9 * MS, t3=odd.t3)
+    fit = fit_clock([*before, odd, *after])
+    assert fit.jumps == 1
+    assert sum(segment.probes for segment in fit.segments) == 12
+    assert fit_clock([odd]).segments[0].probes == 1
 
 
 def test_each_boot_has_its_own_fit_and_an_unknown_one_none():

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.virtual.machine.clock import SkewedClock
+from drivers.virtual.machine.clock import Offset, SkewedClock
 
 HOURS_NS = 3600 * 10**9
 
 
-def at(host_ns: int, **skew: int) -> int:
-    return SkewedClock(host=lambda: host_ns, **skew).now_ns()
+def at(host_ns: int, offset_ns: int = 0, drift_ppb: int = 0) -> int:
+    return SkewedClock(host=lambda: host_ns, offset=lambda: offset_ns, drift_ppb=drift_ppb).now_ns()
 
 
 def test_offset_and_drift_are_exact_over_an_hour() -> None:
@@ -26,8 +28,7 @@ def test_offset_and_drift_are_exact_over_an_hour() -> None:
     st.integers(-50_000, 50_000),
 )
 def test_it_never_runs_backwards(start: int, later: int, offset: int, drift: int) -> None:
-    skew = {"offset_ns": offset, "drift_ppb": drift}
-    assert at(start + later, **skew) >= at(start, **skew)
+    assert at(start + later, offset, drift) >= at(start, offset, drift)
 
 
 def test_a_span_of_the_board_is_told_in_the_hosts_time() -> None:
@@ -39,3 +40,21 @@ def test_a_span_of_the_board_is_told_in_the_hosts_time() -> None:
 def test_a_clock_that_stands_still_is_refused() -> None:
     with pytest.raises(ValueError, match="stop the clock"):
         SkewedClock(drift_ppb=-1_000_000_000)
+
+
+def test_an_offset_is_seen_by_whoever_shares_its_file(tmp_path: Path) -> None:
+    machine = Offset(tmp_path / "clock", start=-(2**62))
+    agent = SkewedClock(offset=Offset(tmp_path / "clock"), host=lambda: 7)
+    assert agent.now_ns() == 7 - 2**62
+    machine.set(5)
+    assert agent.now_ns() == 12
+    again = Offset(tmp_path / "clock", start=9)
+    assert (agent.now_ns(), again()) == (16, 9)
+
+
+def test_an_offset_that_nobody_made_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Offset(tmp_path / "clock")
+    (tmp_path / "clock").write_bytes(b"1234")
+    with pytest.raises(ValueError, match="length"):
+        Offset(tmp_path / "clock")

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from drivers.agent.bundle import build_agent
+from drivers.virtual.machine.clock import Offset
 from drivers.virtual.machine.config import MachineConfig, write_config
-from drivers.virtual.machine.machine import Machine
+from drivers.virtual.machine.machine import Machine, clock_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +70,16 @@ def test_a_program_that_is_not_there_ends_with_an_error(machine: Machine, tmp_pa
         return await machine.reap(process)
 
     assert asyncio.run(main()) > 0
+
+
+def test_the_clock_steps_where_its_agents_read_it_and_starts_anew_with_a_boot(
+    machine: Machine, tmp_path: Path
+) -> None:
+    offset = Offset(clock_file(tmp_path / "machine.json"))
+    assert offset() == 0
+    machine.step_clock(-1.5)
+    machine.step_clock(0.25)
+    assert offset() == -1_250_000_000
+    begun = time.monotonic_ns()
+    asyncio.run(machine.reboot())
+    assert begun <= -offset() - 100_000_000 <= time.monotonic_ns()
