@@ -119,6 +119,24 @@ class MeterError(TestbedError):
     """A power meter could not be read, or its samples cannot answer the question asked."""
 
 
+class SampleError(MeterError):
+    """One sample could not be had; the next one may. Never a reason to invent a figure.
+
+    Attributes:
+        kind: ``SATURATED`` (the meter is at the end of its range: the truth is larger than what it shows),
+            ``GARBAGE`` (what came is no reading) or ``NO_ANSWER`` (nothing came in time).
+    """
+
+    SATURATED = "saturated"
+    GARBAGE = "garbage"
+    NO_ANSWER = "no answer"
+
+    def __init__(self, kind: str, message: str) -> None:
+        """Say of which kind."""
+        self.kind = kind
+        super().__init__(message)
+
+
 class LeaseError(TestbedError):
     """A board is held by somebody else, or our hold on it has lapsed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -129,30 +129,52 @@ class CheckableBoard(Board, Protocol):
 
 
 class PowerMeter(Protocol):
-    """An instrument beside the board, read by the coordinator."""
+    """An instrument that measures one board's power: on the board, read by its agent, or beside it, read by us.
 
-    @property
-    def rails(self) -> tuple[str, ...]:
-        """What it measures."""
+    One thread uses it. Every call is bounded in time by the driver, ``read`` to about a second.
 
-    async def open(self) -> None:
-        """Connect and identify; raises `MeterError`."""
+    Attributes:
+        rails: what it measures, in the order of the readings; known after ``start`` at the latest.
+        total: the rails that add up to what the board draws.
+        waits: ``read`` waits for the meter's own next sample, so whoever reads needs no clock of his own.
+    """
 
-    async def read(self) -> tuple[Ns, tuple[float, ...]]:
-        """One sample: stamp [ns] and watts per rail."""
+    rails: Sequence[str]
+    total: Sequence[str]
+    waits: bool
 
-    async def close(self) -> None:
-        """Let go."""
+    def start(self, period: Ns) -> None:
+        """Connect, identify, and be ready to be read about every ``period`` [ns].
+
+        Raises:
+            MeterError: it cannot be used; says why and what to do.
+        """
+
+    def read(self, now: Callable[[], Ns]) -> tuple[Ns, Sequence[float]]:
+        """One sample: the instant it stands for, on the clock ``now``, and finite watts for each rail.
+
+        Stamps increase strictly, over stops and starts as well.
+
+        Raises:
+            SampleError: this sample could not be had; the next may.
+            MeterError: it is gone, and has to be stopped and started again.
+        """
+
+    def stop(self) -> None:
+        """Let go of everything; idempotent, never raises."""
 
 
 class PowerSwitch(Protocol):
-    """Switches a board's supply."""
+    """Switches a board's supply. Every call is bounded in time by the driver; `MeterError` where it fails."""
 
     async def on(self) -> None:
-        """Power on."""
+        """Power on; nothing happens where it is on already."""
 
     async def off(self) -> None:
-        """Power off."""
+        """Power off; nothing happens where it is off already."""
+
+    async def cycle(self) -> None:
+        """Off, long enough for the board's supply to run dry, and on."""
 
 
 class RecordSink(Protocol):

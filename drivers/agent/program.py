@@ -6,7 +6,7 @@ What can be put in its place (all plain objects, nothing to inherit):
 ``time.monotonic_ns``. ``runtimes``  mapping of name to factory of a ``drivers.agent.runtimes.Runtime``;
 replaces the default
               ``{"echo", "onnxruntime"}``. Factories are called once, when first needed.
-``meters``    mapping of name to ``factory(root: str) -> Meter | None``; replaces the default ``{"ina3221"}``.
+``meters``    mapping of name to a ``drivers.agent.meters.Finder``; replaces the default ``FINDERS``.
 ``facts``     mapping laid over the facts of the welcome; ``boot_id`` in it replaces the board's.
 ``sha256``    what the agent says it is; default the hash of the ``.pyz`` that holds this file.
 
@@ -32,6 +32,7 @@ from drivers.agent.housekeeper import Housekeeper
 from drivers.agent.jetson import JetsonKnobs
 from drivers.agent.ledger import Ledger
 from drivers.agent.lines import StdioLine, TtyLine
+from drivers.agent.meters import find_meters, meter_facts
 from drivers.agent.meters.ina3221 import find_ina3221
 from drivers.agent.outlet import Outlet
 from drivers.agent.residency import Residency
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from drivers.agent.lines import Line
-    from drivers.agent.meters import Meter
+    from drivers.agent.meters import Finder, Meter
     from drivers.agent.runtimes import Runtime
 
     class Clock(Protocol):
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
             """Integer nanoseconds, never going back."""
 
 
+FINDERS: Mapping[str, Finder] = {"ina3221": find_ina3221}
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _SWITCH_SECONDS = 0.001
 _TERMINATED = 143
@@ -79,7 +81,7 @@ def main(
     *,
     clock: Clock | None = None,
     runtimes: Mapping[str, Callable[[], Runtime]] | None = None,
-    meters: Mapping[str, Callable[[str], Meter | None]] | None = None,
+    meters: Mapping[str, Finder] | None = None,
     facts: Mapping[str, object] | None = None,
     sha256: str | None = None,
 ) -> int:
@@ -102,7 +104,6 @@ def main(
         return 2
     factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
     factories = factories if runtimes is None else runtimes
-    found = _find_meters(meters if meters is not None else {"ina3221": find_ina3221}, str(root))
     settings = BoardSettings([JetsonKnobs(root), GpuKnobs()], state / "settings.json")
     outlet = Outlet(
         line, max_message_bytes=_MAX_MESSAGE_BYTES, chunk_bytes=options.chunk_bytes or line.chunk_bytes
@@ -110,15 +111,20 @@ def main(
     ledger = Ledger(options.max_inflight)
     residency = Residency(factories, blobs, ledger, outlet, now_ns, report_start=options.started)
     fixed: dict[str, object] = {}
+    found: dict[str, Meter] = {}
 
     def warm_up() -> None:
-        tell()  # importing a runtime takes seconds on some boards: not while a host waits for its welcome
+        tell()  # importing a runtime, or asking a meter, takes seconds on some boards: not while a host waits
 
     def tell() -> dict[str, object]:
         if not fixed:
             fixed.update(board_facts(root))
             fixed["clock"] = (clock or MonotonicClock()).name
-            fixed["meters"] = {name: list(meter.rails) for name, meter in found.items()}
+            there, absent = find_meters(FINDERS if meters is None else meters, str(root))
+            found.update(there)
+            fixed["meters"] = meter_facts(found)
+            fixed["meter"] = next(iter(found), "")
+            fixed["meters_absent"] = absent
             fixed["settings"] = settings.names()
             fixed["runtimes"] = residency.facts()
             fixed["capabilities"] = sorted(f"runtime:{name}" for name in factories)
@@ -181,16 +187,3 @@ def _heed_signals(*, interrupts: bool) -> None:
         signal.signal(number, lambda *_: sys.exit(_TERMINATED))
     if not interrupts:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _find_meters(factories: Mapping[str, Callable[[str], Meter | None]], root: str) -> dict[str, Meter]:
-    found = {}
-    for name, factory in factories.items():
-        try:
-            meter = factory(root)
-        except OSError as error:
-            _log.warning("meter %s: %s", name, error)
-            continue
-        if meter is not None:
-            found[name] = meter
-    return found

@@ -1,4 +1,8 @@
-"""Reads a meter at a period and streams the samples in batches, never silently losing any."""
+"""Reads a meter at a period and streams the samples in batches, never silently losing any.
+
+A reading that gives no sample is told as a fault with its kind and its place in time; a meter that is gone is
+started again about every second until it is back.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,45 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
+from testbed.errors import MeterError, SampleError
 from testbed.wire.messages import Log, PowerSamples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Protocol
 
     from drivers.agent.meters import Meter
-    from drivers.agent.outlet import Outlet
 
+    class Outlet(Protocol):
+        """Where batches go."""
+
+        @property
+        def writable(self) -> bool:
+            """Whether more can be taken now."""
+
+        def send(self, message: PowerSamples | Log) -> None:
+            """Take one."""
+
+
+LOST = "lost"
 _BATCH_NS = 200_000_000
 _BATCH_ROWS = 64
 _MAX_ROWS = 20_000
+_MAX_FAULTS = 1_000
 _MIN_PERIOD_NS = 1_000_000
+_RESTART_NS = 1_000_000_000
 _WARNING = 30
+
+
+class _Faults:
+    """Readings of one kind in a row that gave no sample."""
+
+    __slots__ = ("count", "first", "kind", "last")
+
+    def __init__(self, kind: str, at: int) -> None:
+        self.kind = kind
+        self.count = 1
+        self.first = self.last = at
 
 
 class Sampler:
@@ -32,7 +62,7 @@ class Sampler:
 
         Args:
             name: what the host calls the meter. meter: what is read. period_ns: from one reading to the
-            next, at least 1 ms; a reading that takes longer delays the next. now_ns: the board's clock, for
+            next, at least 1 ms; a reading that takes longer delays the next. now_ns: the clock for
             stamps only; waiting is in real time. outlet: where batches go.
         """
         self._name = name
@@ -41,8 +71,9 @@ class Sampler:
         self._now_ns = now_ns
         self._outlet = outlet
         self._rows: deque[tuple[int, Sequence[float]]] = deque()
+        self._faults: list[_Faults] = []
         self._dropped = 0
-        self._failed_reads = 0
+        self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"sampler {name}", daemon=True)
         self._thread.start()
@@ -53,37 +84,82 @@ class Sampler:
         self._thread.join(2.0)
 
     def _run(self) -> None:
-        due = time.monotonic_ns()
-        flushed = due
+        due = flushed = time.monotonic_ns()
+        running = False
         while not self._stop.is_set():
-            self._sample()
+            was_running = running
+            running = self._sample() if running else self._start()
             now = time.monotonic_ns()
             if len(self._rows) >= _BATCH_ROWS or now - flushed >= _BATCH_NS:
                 self._send()
                 flushed = now
-            due = max(due + self._period, now)
-            self._stop.wait((due - now) / 1e9)
+            if not running:
+                due = now + _RESTART_NS
+            elif not was_running or self._meter.waits:
+                due = now
+                continue
+            else:
+                due = max(due + self._period, now)
+            while (left := due - time.monotonic_ns()) > 0 and not self._stop.is_set():
+                self._stop.wait(min(left, _BATCH_NS) / 1e9)
+        self._meter.stop()
         self._send()
 
-    def _sample(self) -> None:
+    def _start(self) -> bool:
+        try:
+            self._meter.start(self._period)
+        except (MeterError, OSError) as error:
+            self._fault(LOST, error)
+            return False
+        return True
+
+    def _sample(self) -> bool:
+        """Read once; whether the meter is still there."""
         try:
             stamp, watts = self._meter.read(self._now_ns)
-        except (OSError, ValueError) as error:
-            self._dropped += 1
-            self._failed_reads += 1
-            if self._failed_reads == 1:
-                self._outlet.send(Log(_WARNING, f"meter {self._name} cannot be read: {error}"))
-            return
+        except SampleError as error:
+            self._fault(error.kind, error)
+            return True
+        except (MeterError, OSError) as error:
+            self._fault(LOST, error)
+            self._meter.stop()
+            return False
         self._rows.append((stamp, tuple(watts)))
         if len(self._rows) > _MAX_ROWS:
             self._rows.popleft()
             self._dropped += 1
+        return True
+
+    def _fault(self, kind: str, error: Exception) -> None:
+        now = self._now_ns()
+        last = self._faults[-1] if self._faults else None
+        fresh = self._rows[-1][0] if self._rows else None
+        if last is not None and last.kind == kind and (fresh is None or fresh < last.last):
+            last.count += 1
+            last.last = now
+        else:
+            self._faults.append(_Faults(kind, now))
+        if len(self._faults) > _MAX_FAULTS:
+            self._dropped += self._faults.pop(0).count
+        if kind not in self._told:
+            self._told.add(kind)
+            self._outlet.send(Log(_WARNING, f"meter {self._name}, {kind}: {error}"))
 
     def _send(self) -> None:
-        if not (self._rows or self._dropped) or not self._outlet.writable:
+        if not (self._rows or self._faults or self._dropped) or not self._outlet.writable:
             return
-        stamps = [stamp for stamp, _ in self._rows]
-        watts = [value for _, row in self._rows for value in row]
-        self._outlet.send(PowerSamples(self._name, tuple(self._meter.rails), stamps, watts, self._dropped))
+        self._outlet.send(
+            PowerSamples(
+                self._name,
+                tuple(self._meter.rails),
+                [stamp for stamp, _ in self._rows],
+                [value for _, row in self._rows for value in row],
+                self._dropped,
+                [run.kind for run in self._faults],
+                [run.count for run in self._faults],
+                [stamp for run in self._faults for stamp in (run.first, run.last)],
+            )
+        )
         self._rows.clear()
+        self._faults.clear()
         self._dropped = 0

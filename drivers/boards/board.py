@@ -23,6 +23,7 @@ from drivers.boards.checks import examine
 from drivers.boards.conversation import Conversation
 from drivers.boards.greeting import RefusedError
 from drivers.boards.loading import Loader
+from drivers.boards.metering import wanted_meters
 from drivers.links.health import Backoff
 from testbed.errors import BoardError, LinkError, TestbedError, WireError
 from testbed.model import event as ev
@@ -242,8 +243,9 @@ class AgentBoard:
                 if not reply.ok:
                     return BoardError(f"setting {name} to {value}: {reply.text}", board=self.id)
                 self._held[name] = reply.value
-            if self._parts.common.meter_period_ms and talk.welcome and talk.welcome.facts.get("meters"):
-                talk.say(m.Meter("", True, self._parts.common.meter_period_ms * MS))
+            common, facts = self._parts.common, talk.welcome.facts if talk.welcome is not None else {}
+            for meter in wanted_meters(facts, common, self.id):
+                talk.say(m.Meter(meter, True, common.meter_period_ms * MS))
             await self._loader.restore(talk)
         except (BoardError, LinkError, WireError) as error:
             return error

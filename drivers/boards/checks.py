@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from drivers.boards.composition import failed, ok
 from drivers.boards.conversation import Conversation
 from drivers.boards.loading import Loader
-from drivers.boards.rails import total_rails
+from drivers.boards.metering import CURE, meters_of
 from testbed.errors import BoardError, TestbedError
 from testbed.model.lab import CheckResult
 from testbed.model.record import ClockProbe
@@ -67,7 +67,7 @@ async def _steps(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> 
         machine = f"{facts.get('machine', '?')}, Python {facts.get('python', '?')}"
         yield ok("agent", f"{welcome.agent_sha256[:12] or 'unpacked'} on {machine}")
         yield _runtime(spec, parts, facts)
-        yield _meter(facts)
+        yield _meter(parts, facts)
         yield _power_mode(parts, facts)
         async for result in _conversing(talk, spec, parts, probes):
             yield result
@@ -145,15 +145,21 @@ def _runtime(spec: BoardSpec, parts: Composition, facts: dict[str, Any]) -> Chec
     return ok("runtime", "; ".join(told) or "the agent tells none")
 
 
-def _meter(facts: dict[str, Any]) -> CheckResult:
-    found = facts.get("meters") or {}
+def _meter(parts: Composition, facts: dict[str, Any]) -> CheckResult:
+    found, absent = meters_of(facts), facts.get("meters_absent") or {}
+    why = "; ".join(f"no {name}: {reason}" for name, reason in sorted(absent.items()))
+    missing = [name for name in parts.common.meters if name not in found]
+    if missing:
+        return failed("meter", f"{', '.join(missing)} not there. {why}", CURE)
     if not found:
-        return CheckResult(step="meter", state="skipped", finding="the board has no meter the agent knows")
-    told = [
-        f"{name}: {', '.join(rails)}; total is {' + '.join(total_rails(rails))}"
-        for name, rails in found.items()
-    ]
-    return ok("meter", "; ".join(told))
+        why = why or "the agent knows none"
+        return CheckResult(step="meter", state="skipped", finding=f"energy unavailable: {why}")
+    told = []
+    for name, about in sorted(found.items()):
+        total = " + ".join(about.get("total", ())) or "none of them"
+        scope = f" ({about['scope']})" if about.get("scope") else ""
+        told.append(f"{name}: {', '.join(about.get('rails', ()))}; total is {total}{scope}")
+    return ok("meter", "; ".join(told) + (f"; {why}" if why else ""))
 
 
 def _power_mode(parts: Composition, facts: dict[str, Any]) -> CheckResult:

@@ -24,6 +24,7 @@ class CommonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         connect_timeout_ms: bound of greeting the agent, beside the link's own.
         silence_ms: a link on which nothing was heard for so long, though asked, is given up.
         meter_period_ms: stream the board's own power meters with this period; 0 does not.
+        meters: which of them, by name (``testbed doctor`` lists them); none named: the one the agent prefers.
         max_inflight: actions on the board at a time; 0 for as many as its agent takes.
         relay: emulated delay and rate of the way to the board (see `drivers.virtual.relay`).
     """
@@ -33,6 +34,7 @@ class CommonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     connect_timeout_ms: int = 15_000
     silence_ms: int = 10_000
     meter_period_ms: int = 0
+    meters: tuple[str, ...] = ()
     max_inflight: int = 0
     relay: dict[str, Any] | None = None
 

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from drivers.boards.actions import Actions
 from drivers.boards.greeting import greet
+from drivers.boards.metering import power_event
 from drivers.boards.probing import Prober
-from drivers.boards.rails import total_rails
 from testbed.errors import BoardError, LinkError, LocalWireError, RemoteWireError, WireError
-from testbed.model.record import PowerSamples
 from testbed.units import MS, Ns, S
 from testbed.wire import Role, Session
 from testbed.wire import messages as m
@@ -349,19 +348,8 @@ class Conversation:
             answer.set_exception(BoardError(text, board=self._board, traceback=message.traceback))
 
     def _power(self, message: m.PowerSamples) -> None:
-        self._emit(
-            PowerSamples(
-                board=self._board,
-                boot=self.boot,
-                meter=message.meter,
-                rails=tuple(message.rails),
-                total=total_rails(message.rails),
-                t=tuple(message.t),
-                power_w=tuple(message.power_w),
-                origin=self._parts.origin,
-                dropped=message.dropped,
-            )
-        )
+        facts = self.welcome.facts if self.welcome is not None else {}
+        self._emit(power_event(message, facts, self._board, self.boot, self._parts.origin))
 
     def _logged(self, message: m.Log) -> None:
         _log.log(message.level, "%s: %s", self._board, message.text)

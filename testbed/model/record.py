@@ -82,13 +82,32 @@ class ClockProbe(Struct, frozen=True, kw_only=True, tag="probe"):
     wire_down: Ns = 0
 
 
-class PowerSamples(Struct, frozen=True, kw_only=True, tag="power"):
-    """A block of samples as a board's sampler sent them.
+class SampleFault(Struct, frozen=True, kw_only=True):
+    """Readings of one kind in a row that gave no sample: there is no power to tell between these stamps.
 
     Attributes:
-        t: board's clock [ns], shape (n,). power_w: shape (n * rails,), row by row.
-        dropped: samples the sampler could not deliver before this block.
+        kind: ``saturated``: the meter was at the end of its range, and the truth is larger than it can show;
+            ``garbage``: what came was no reading; ``no answer``: nothing came; ``lost``: the meter had to be
+            started again.
+        first, last: stamps of the first and the last of them, on the clock of the samples beside [ns].
+        count: how many there were.
+    """
+
+    kind: str
+    first: Ns
+    last: Ns
+    count: int
+
+
+class PowerSamples(Struct, frozen=True, kw_only=True, tag="power"):
+    """A block of samples as a board's sampler, or that of a meter beside it, sent them.
+
+    Attributes:
+        boot: whose clock ``t`` is on: a connection of the board, or -1 for the coordinator's.
+        t: [ns], shape (n,). power_w: shape (n * rails,), row by row; every value is finite.
+        dropped: samples the sampler had but could not deliver before this block.
         total: the rails that make up the board's total; others must not be added to it.
+        faults: what was read without becoming a sample, since the last block.
     """
 
     board: str
@@ -100,3 +119,4 @@ class PowerSamples(Struct, frozen=True, kw_only=True, tag="power"):
     power_w: tuple[float, ...]
     origin: str
     dropped: int = 0
+    faults: tuple[SampleFault, ...] = ()

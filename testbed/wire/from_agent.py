@@ -108,13 +108,20 @@ class Failed(NamedTuple):
 
 
 class PowerSamples(NamedTuple):
-    """A→H. ``power_w`` in rows of ``rails``, one per stamp in ``t``; ``dropped`` rows were lost before."""
+    """A→H. ``power_w`` in rows of ``rails``, one per stamp in ``t``; ``dropped`` rows were lost before.
+
+    ``faults`` names kinds of readings that gave no row, one per run of a kind: ``fault_counts`` many, the first and
+    the last stamped by a pair in ``fault_spans``.
+    """
 
     meter: str
     rails: Sequence[str]
     t: Sequence[int]
     power_w: Sequence[float]
     dropped: int
+    faults: Sequence[str] = ()
+    fault_counts: Sequence[int] = ()
+    fault_spans: Sequence[int] = ()
 
 
 class Log(NamedTuple):
@@ -150,7 +157,7 @@ LAYOUTS = {
     0x88: (Done, "u64 i64 i64 i64 u8[] tensor[] json"),
     0x89: (Cancelled, "u64 u8 u16[]"),
     0x8A: (Failed, "str u64 str str str"),
-    0x8B: (PowerSamples, "str str[] i64[] f64[] u32"),
+    0x8B: (PowerSamples, "str str[] i64[] f64[] u32 str[] u32[] i64[]"),
     0x8C: (Log, "u8 str"),
     0x8D: (SettingsReply, "u32 bool str str"),
     0x8E: (Goodbye, "str"),

@@ -1,11 +1,11 @@
-"""The messages, version 2: both directions under one roof, and their bytes.
+"""The messages, version 3: both directions under one roof, and their bytes.
 
 A message is one byte of type, then its fields as ``codec`` describes. Times are integer nanoseconds on the
 clock of whoever stamped them; ``request`` and ``action`` numbers are chosen by the host.
 
-History: 1, first version; 2, probes without the host's stamp, in short frames. ``Hello`` and ``Refused`` keep
-their layout for ever (an old end must be able to refuse a new one), so bytes behind their last field are
-ignored; any other message must be consumed exactly.
+History: 1, first version; 2, probes without the host's stamp, in short frames; 3, power samples with their faults.
+``Hello`` and ``Refused`` keep their layout for ever (an old end must be able to refuse a new one), so bytes behind
+their last field are ignored; any other message must be consumed exactly.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 if TYPE_CHECKING:
     Message: TypeAlias = (

@@ -43,7 +43,8 @@ def test_power_samples_and_settings_over_the_line(start, tmp_path):
         (gpu / name).write_text(f"{value}\n")
     host = start("--sysfs-root", str(root))
     facts = host.greet().facts
-    assert facts["meters"] == {"ina3221": ["VDD_IN"]}
+    assert facts["meter"] == "ina3221"
+    assert facts["meters"]["ina3221"]["rails"] == facts["meters"]["ina3221"]["total"] == ["VDD_IN"]
     assert facts["settings"] == ["clock:gpu"]
     before = time.monotonic_ns()
     host.send(m.Meter("", True, 5_000_000))

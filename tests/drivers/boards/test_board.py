@@ -11,7 +11,7 @@ from testbed.contracts.board import Listener
 from testbed.errors import BoardError, LinkError
 from testbed.model import event as ev
 from testbed.model.action import Infer, Item, Load
-from testbed.model.record import PowerSamples
+from testbed.model.record import PowerSamples, SampleFault
 from testbed.wire import messages as m
 
 BOUND_S = 5
@@ -87,19 +87,40 @@ async def test_a_setting_the_board_refuses_keeps_it_from_opening(far_side, make_
         await board.open(Listener())
 
 
+METERS = {
+    "meter": "ina",
+    "meters": {"ina": {"rails": ["VDD_IN", "VDD_SOC"], "total": ["VDD_IN"]}, "tegrastats": {}},
+    "meters_absent": {"nvml": "no NVIDIA driver"},
+}
+
+
 async def test_meters_stream_where_asked_for(far_side, make_spec):
-    far_side.replies[m.Hello] = lambda x: [
-        far_side.welcome(x, facts={"meters": {"ina": ["VDD_IN", "VDD_SOC"]}})
-    ]
+    far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts=METERS)]
     rows = (5.0, 1.0, 6.0, 2.0)
-    far_side.replies[m.Meter] = lambda _: [m.PowerSamples("ina", ("VDD_IN", "VDD_SOC"), (10, 20), rows, 3)]
+    far_side.replies[m.Meter] = lambda _: [
+        m.PowerSamples("ina", ("VDD_IN", "VDD_SOC"), (10, 20), rows, 3, ("saturated",), (2,), (12, 14))
+    ]
     board, heard = board_on(far_side, make_spec(), common=CommonOptions(meter_period_ms=20)), Listener()
     await board.open(heard)
     await heard.until(lambda: bool(heard.of(PowerSamples)), BOUND_S)
     await board.close()
     (samples,) = heard.of(PowerSamples)
     assert (samples.t, samples.power_w, samples.total, samples.dropped) == ((10, 20), rows, ("VDD_IN",), 3)
-    assert far_side.of(m.Meter)[0].period_ns == 20_000_000
+    assert samples.faults == (SampleFault(kind="saturated", first=12, last=14, count=2),)
+    (asked,) = far_side.of(m.Meter)
+    assert (asked.meter, asked.period_ns) == ("ina", 20_000_000)
+
+
+async def test_meters_can_be_named_and_a_missing_one_says_why(far_side, make_spec):
+    far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts=METERS)]
+    both = CommonOptions(meter_period_ms=20, meters=("ina", "tegrastats"))
+    board = board_on(far_side, make_spec(), common=both)
+    await board.open(Listener())
+    await board.close()
+    assert [x.meter for x in far_side.of(m.Meter)] == ["ina", "tegrastats"]
+    board = board_on(far_side, make_spec(), common=CommonOptions(meter_period_ms=20, meters=("nvml",)))
+    with pytest.raises(BoardError, match="no NVIDIA driver"):
+        await board.open(Listener())
 
 
 async def test_a_load_under_way_fails_with_the_link(stocked):

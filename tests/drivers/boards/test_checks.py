@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 from drivers.boards.checks import examine
-from drivers.boards.composition import Composition, Probe
+from drivers.boards.composition import CommonOptions, Composition, Probe
 from testbed.errors import HostKeyError
 from testbed.wire import messages as m
 
@@ -43,17 +43,29 @@ async def test_facts_are_told_in_words(far_side, make_spec):
         "machine": "aarch64",
         "python": "3.8.10",
         "runtimes": {"onnxruntime": {"version": "1.16"}},
-        "meters": {"ina3221": ["VDD_IN", "VDD_SOC"]},
+        "meters": {"ina3221": {"rails": ["VDD_IN", "VDD_SOC"], "total": ["VDD_IN"], "scope": "module input"}},
+        "meters_absent": {"nvml": "no NVIDIA driver"},
         "settings": ["power-mode"],
     }
     far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts=facts)]
     results = {r.step: r for r in await examined(far_side, make_spec(models={}))}
     assert "aarch64, Python 3.8.10" in results["agent"].finding
     assert "onnxruntime (version 1.16)" in results["runtime"].finding
-    assert "total is VDD_IN" in results["meter"].finding
+    assert "total is VDD_IN (module input); no nvml: no NVIDIA driver" in results["meter"].finding
     assert "power-mode" in results["power mode"].finding
     assert results["models"].finding == "none asked for"
     assert {r.state for r in results.values()} == {"ok"}
+
+
+async def test_why_a_board_has_no_meter_is_told(far_side, make_spec):
+    facts = {"meters": {}, "meters_absent": {"ina3221": "no such chip"}}
+    far_side.replies[m.Hello] = lambda x: [far_side.welcome(x, facts=facts)]
+    results = {r.step: r for r in await examined(far_side, make_spec(models={}))}
+    assert (results["meter"].state, "no such chip" in results["meter"].finding) == ("skipped", True)
+    wanted = CommonOptions(meters=("ina3221",))
+    results = {r.step: r for r in await examined(far_side, make_spec(models={}), common=wanted)}
+    assert (results["meter"].state, "no such chip" in results["meter"].finding) == ("failed", True)
+    assert results["meter"].cure
 
 
 async def test_a_runtime_that_cannot_be_used_fails_with_a_cure(far_side, make_spec):

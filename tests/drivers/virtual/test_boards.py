@@ -166,7 +166,7 @@ def test_emulation_shows_in_origin_pace_and_power(make_spec: MakeSpec) -> None:
     board = virtual_jetson(spec)
 
     async def work(heard: Listener) -> None:
-        await asyncio.sleep(0.3)
+        await heard.until(lambda: bool(heard.of(PowerSamples)), 10)
         rest = list(heard.of(PowerSamples))
         executions = []
         for number in range(1, 11):

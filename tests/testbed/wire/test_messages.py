@@ -26,6 +26,7 @@ KINDS = {
     "str[]": st.lists(st.text(max_size=9), max_size=3).map(tuple),
     "u8[]": st.lists(st.integers(0, 255), max_size=9).map(tuple),
     "u16[]": st.lists(st.integers(0, 65535), max_size=9).map(tuple),
+    "u32[]": st.lists(st.integers(0, 2**32 - 1), max_size=9).map(tuple),
     "u64[]": st.lists(st.integers(0, 2**64 - 1), max_size=9).map(tuple),
     "i64[]": st.lists(st.integers(-9, 9), max_size=9).map(tuple),
     "f64[]": st.lists(st.floats(allow_nan=False), max_size=9).map(tuple),

@@ -1,95 +1,136 @@
+from __future__ import annotations
+
 import errno
 
 import pytest
 
-from drivers.agent.meters import ina3221
+from drivers.agent.meters import sysfs
 from drivers.agent.meters.ina3221 import find_ina3221
+from drivers.virtual.meters.ina3221 import MODULES, VirtualModule
+from testbed.contracts.meter import MeterContract
+from testbed.errors import MeterError, SampleError
 
 
-def write(folder, **files):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in files.items():
-        (folder / name).write_text(f"{value}\n")
+class OnModule(MeterContract):
+    board = ""
+
+    @pytest.fixture
+    def rig(self, tmp_path):
+        return VirtualModule(tmp_path, self.board)
+
+    @pytest.fixture
+    def meter(self, rig, tmp_path):
+        return find_ina3221(str(tmp_path))
+
+
+class TestOnOrinNano(OnModule):
+    board = "orin-nano"
+
+
+class TestOnAgxOrin(OnModule):
+    board = "agx-orin"
+    levels = (20.0, 45.0)
+    tolerance_w = 0.8
+
+
+class TestOnOldLayout(OnModule):
+    board = "tx2"
+    cannot = {"test_the_end_of_its_range_is_told": "the IIO driver does not tell the shunt"}
+
+
+class TestOnThor(OnModule):
+    board = "thor"
+    cannot = {"test_the_end_of_its_range_is_told": "the INA238's range is set by its driver and not told"}
+
+
+TOTALS = {
+    "nano": ["POM_5V_IN"],
+    "tx2": ["VDD_IN"],
+    "xavier-nx-jp4": ["VDD_IN"],
+    "xavier-nx": ["VDD_IN"],
+    "agx-xavier": ["GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"],
+    "orin-nano": ["VDD_IN"],
+    "orin-nx": ["VDD_IN"],
+    "agx-orin": ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0", "VDDQ_VDD2_1V8AO"],
+    "thor": ["VIN"],
+}
+
+
+@pytest.mark.parametrize("board", MODULES)
+def test_every_board_has_its_total_and_the_watts_are_right(board, tmp_path):
+    rig = VirtualModule(tmp_path, board)
+    meter = find_ina3221(str(tmp_path))
+    assert meter.total == TOTALS[board]
+    assert "NC" not in meter.rails
+    assert "not in the table" not in meter.about["scope"]
+    rig.draw(12.0)
+    meter.start(1)
+    _, watts = meter.read(lambda: 0)
+    meter.stop()
+    shown = dict(zip(meter.rails, watts, strict=True))
+    assert sum(shown[rail] for rail in meter.total) == pytest.approx(12.0, abs=0.5)
+    inside = [c for channels in MODULES[board].chips.values() for c in channels if c.inside]
+    for channel in inside:
+        assert shown[channel.label] == pytest.approx(12.0 * channel.share, abs=0.1)
 
 
 @pytest.fixture
 def orin(tmp_path):
-    chips = tmp_path / "sys/bus/i2c/drivers/ina3221"
-    write(
-        chips / "1-0040/hwmon/hwmon3",
-        name="ina3221",
-        in1_label="VDD_GPU_SOC",
-        in1_input=20_000,
-        curr1_input=150,
-        in2_label="NC",
-        in2_input=0,
-        curr2_input=0,
-        in3_label="VDD_CPU_CV",
-        in3_input=19_984,
-        curr3_input=40,
-        in7_label="sum of shunt voltages",
-        in7_input=9,
-    )
-    write(chips / "1-0041/hwmon/hwmon4", in1_label="VIN_SYS_5V0", in1_input=5_000, curr1_input=800)
-    return tmp_path
+    return VirtualModule(tmp_path, "agx-orin")
 
 
-def test_hwmon_rails_are_products_without_nc_and_sum(orin):
-    meter = find_ina3221(str(orin))
-    assert meter.rails == ["VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"]
+CHIPS = "sys/bus/i2c/drivers/ina3221"
+
+
+def test_power_is_a_product_stamped_in_the_middle(orin, tmp_path):
+    (tmp_path / CHIPS / "1-0040/hwmon/hwmon1/in1_input").write_text("20000\n")
+    (tmp_path / CHIPS / "1-0040/hwmon/hwmon1/curr1_input").write_text("160\n")
+    meter = find_ina3221(str(tmp_path))
+    meter.start(1)
     clock = iter((100, 300))
     stamp, watts = meter.read(lambda: next(clock))
     assert stamp == 200
-    assert watts == pytest.approx([3.0, 0.79936, 4.0])
-    meter.close()
+    assert watts[0] == pytest.approx(3.2)
+    meter.stop()
 
 
-def test_the_open_files_follow_the_values(orin):
-    meter = find_ina3221(str(orin))
-    (orin / "sys/bus/i2c/drivers/ina3221/1-0041/hwmon/hwmon4/curr1_input").write_text("1000\n")
-    assert meter.read(lambda: 0)[1][2] == pytest.approx(5.0)
-    meter.close()
+def test_a_disabled_channel_is_left_out_and_the_total_says_so(orin, tmp_path, monkeypatch):
+    (tmp_path / CHIPS / "1-0040/hwmon/hwmon1/in2_enable").write_text("0\n")
+    meter = find_ina3221(str(tmp_path))
+    assert "VDD_CPU_CV" not in meter.rails
+    assert "VDD_CPU_CV not metered" in meter.about["scope"]
+    real = sysfs.text_of
+    monkeypatch.setattr(
+        "drivers.agent.meters.ina3221.text_of", lambda path: "" if path.name == "curr3_input" else real(path)
+    )
+    assert "VIN_SYS_5V0" not in find_ina3221(str(tmp_path)).rails
 
 
-def test_a_disabled_channel_is_left_out(orin, monkeypatch):
-    real = ina3221.Path.read_text
+def test_a_channel_disabled_while_it_is_read_is_no_sample(orin, tmp_path, monkeypatch):
+    meter = find_ina3221(str(tmp_path))
+    meter.start(1)
 
-    def read_text(self, *args, **kwargs):
-        if self.name == "in3_input":
-            raise OSError(errno.ENODATA, "No data available")
-        return real(self, *args, **kwargs)
+    def refuse(*_):
+        raise OSError(errno.ENODATA, "No data available")
 
-    monkeypatch.setattr(ina3221.Path, "read_text", read_text)
-    meter = find_ina3221(str(orin))
-    assert meter.rails == ["VDD_GPU_SOC", "VIN_SYS_5V0"]
-    meter.close()
+    monkeypatch.setattr("drivers.agent.meters.sysfs.os.pread", refuse)
+    with pytest.raises(SampleError) as caught:
+        meter.read(lambda: 0)
+    assert caught.value.kind == SampleError.NO_ANSWER
+    meter.stop()
 
 
 def test_rails_of_one_name_are_told_apart_by_chip(tmp_path):
-    chips = tmp_path / "sys/bus/i2c/drivers/ina3221"
     for chip in ("1-0040", "1-0041"):
-        write(chips / chip / "hwmon/hwmon1", in1_label="VDD", in1_input=1, curr1_input=1)
+        folder = tmp_path / CHIPS / chip / "hwmon/hwmon1"
+        folder.mkdir(parents=True)
+        for name, value in (("in1_label", "VDD"), ("in1_input", 1), ("curr1_input", 1)):
+            (folder / name).write_text(f"{value}\n")
     meter = find_ina3221(str(tmp_path))
-    assert meter.rails == ["VDD@1-0040", "VDD@1-0041"]
-    meter.close()
+    assert meter.rails == meter.total == ["VDD@1-0040", "VDD@1-0041"]
+    assert "not in the table" in meter.about["scope"]
 
 
-def test_the_old_layout_gives_milliwatts(tmp_path):
-    folder = tmp_path / "sys/bus/i2c/drivers/ina3221x/6-0040/iio:device0"
-    write(folder, rail_name_0="POM_5V_IN", in_power0_input=2764, rail_name_1="NC", in_power1_input=0)
-    meter = find_ina3221(str(tmp_path))
-    assert meter.rails == ["POM_5V_IN"]
-    assert meter.read(lambda: 7) == (7, [2.764])
-    meter.close()
-
-
-def test_a_board_without_the_chip_has_no_meter(tmp_path):
-    assert find_ina3221(str(tmp_path)) is None
-
-
-def test_nonsense_is_an_error_not_a_number(orin):
-    meter = find_ina3221(str(orin))
-    (orin / "sys/bus/i2c/drivers/ina3221/1-0041/hwmon/hwmon4/curr1_input").write_text("what\n")
-    with pytest.raises(ValueError, match="what"):
-        meter.read(lambda: 0)
-    meter.close()
+def test_a_board_without_the_chip_says_so(tmp_path):
+    with pytest.raises(MeterError, match="no INA3221"):
+        find_ina3221(str(tmp_path))
