@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from testbed.coordinator.labfile import LabFile
     from testbed.model.lab import ModelFiles
     from testbed.model.profile import HwProfile, ProfileBook
-    from testbed.policy.confidence import ThresholdTable
+    from testbed.policy.thresholds import ThresholdTable
     from testbed.store.writer import RunWriter
 
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import ConfigError, did_you_mean
 from testbed.policy import PolicySettings
-from testbed.policy.confidence import ThresholdTable, calibrate, merge
+from testbed.policy.confidence import calibrate
+from testbed.policy.thresholds import ThresholdTable, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.campaign.data import Data
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import TaskId
     from testbed.model.profile import ProfileBook
+    from testbed.model.request import Request
     from testbed.ports import Policy
 
 POLICY_GROUP = "testbed.policies"
@@ -41,6 +45,7 @@ def make_policy(
     profiles: ProfileBook,
     thresholds: ThresholdTable | None,
     seed: int,
+    truth: Callable[[Request], int | None] | None = None,
 ) -> Policy:
     """A fresh policy for one trial.
 
@@ -61,6 +66,7 @@ def make_policy(
             sites=sites,
             models={board: table.models for board, (table, _) in lab.boards.items()},
             profiles=profiles,
+            truth=truth,
         )
     )
     return policy
@@ -99,6 +105,8 @@ def _calibrated(task: TaskId, campaign: Campaign, lab: LabFile, data: Data) -> T
         backend_scores=last[backend],
         targets=targets,
         z=campaign.calibration.z,
+        metric=campaign.calibration.metric,
+        tempered=campaign.calibration.tempered,
         sha256={model: data.models[model].sha256 for model in sorted(on_site["edge"] | {backend})},
         dataset_sha256=one.catalog.sets["calibration"].sha256,
     )

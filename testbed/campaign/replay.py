@@ -19,7 +19,7 @@ from testbed.coordinator.inventory import board_setups
 from testbed.coordinator.labfile import parse_lab
 from testbed.errors import StoreError
 from testbed.model.profile import ProfileBook
-from testbed.policy.confidence import ThresholdTable
+from testbed.policy.thresholds import ThresholdTable
 from testbed.store.reader import read_events
 from testbed.store.schema import Decided
 
@@ -47,6 +47,7 @@ def replay(
     book = ProfileBook(rows)
     options: dict[str, dict[str, Any]] = campaign["options"]
     table = header.thresholds.get("table")
+    data = Data(catalogs or dict.fromkeys(header.labels))
     policy = make_policy(
         attempt.start.policy,
         options.get(attempt.start.policy, {}),
@@ -54,8 +55,8 @@ def replay(
         book,
         msgspec.convert(table, ThresholdTable) if table is not None else None,
         attempt.start.seed,
+        data.truth,
     )
-    data = Data(catalogs or dict.fromkeys(header.labels))
     facts = {seen.id: seen for seen in attempt.boards}
     core = Core(
         policy, board_setups(lab, facts), book, data.payload_bytes, first_action=attempt.start.first_action

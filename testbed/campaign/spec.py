@@ -14,6 +14,7 @@ from msgspec import Struct
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
+from testbed.policy.metrics import Metric
 from testbed.workload.mix import Workload
 
 CAMPAIGN_SCHEMA = 1
@@ -25,9 +26,12 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         z: one-sided safety margin in standard errors; 0 is the naive rule, 1.645 about 95 %.
+        metric: what confidence is read off the scores. tempered: with a temperature fitted on the calibration set.
     """
 
     z: float = 1.645
+    metric: Metric = Metric.MAX_SOFTMAX
+    tempered: bool = False
 
 
 class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testbed.campaign.progress import Progress
     from testbed.campaign.spec import Campaign
     from testbed.model.request import Request
-    from testbed.policy.confidence import ThresholdTable
+    from testbed.policy.thresholds import ThresholdTable
     from testbed.ports import BoardEvent
     from testbed.store.writer import RunWriter, TrialWriter
 
@@ -50,7 +50,9 @@ async def play_trial(
     """
     requests = draw_requests(campaign.workload, campaign.task, bench.data.samples, trial.seed)
     options = campaign.options.get(trial.policy, {})
-    policy = make_policy(trial.policy, options, bench.lab, bench.profiles, thresholds, trial.seed)
+    policy = make_policy(
+        trial.policy, options, bench.lab, bench.profiles, thresholds, trial.seed, bench.data.truth
+    )
     first_action = trial.number * IDS_PER_TRIAL + 1
     core = Core(
         policy,
@@ -81,6 +83,7 @@ async def play_trial(
             tally,
             events=journal.events,
             on_close=progress.advance,
+            on_remark=lambda t, text: journal.write(Note(t=t, text=text)),
         )
         listener = _Listener(journal, shell)
         bench.inventory.listener = listener

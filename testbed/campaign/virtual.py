@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.record import RequestRecord
-    from testbed.policy.confidence import ThresholdTable
+    from testbed.policy.thresholds import ThresholdTable
     from testbed.store.reader import Run
     from testbed.store.writer import TrialWriter
 
@@ -155,7 +155,9 @@ def _play(
 ) -> None:
     requests = draw_requests(campaign.workload, campaign.task, data.samples, trial.seed)
     options = campaign.options.get(trial.policy, {})
-    policy = make_policy(trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed)
+    policy = make_policy(
+        trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed, data.truth
+    )
     core = Core(policy, board_setups(virtual.lab, {}), virtual.profiles, data.payload_bytes, data.truth)
     start = TrialStart(
         trial=trial.id,
@@ -182,6 +184,7 @@ def _play(
             tally,
             costs=costs,
             on_close=progress.advance,
+            on_remark=lambda t, text: journal.write(Note(t=t, text=text)),
         )
         begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
         progress.done()

@@ -17,7 +17,8 @@ from testbed.contracts.toy_requests import stream
 from testbed.model.action import Answer, Infer, Reject
 from testbed.model.view import Health
 from testbed.policy import PolicySettings
-from testbed.policy.confidence import ThresholdTable, calibrate
+from testbed.policy.confidence import calibrate
+from testbed.policy.thresholds import ThresholdTable
 from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
 from testbed.contracts.toy_board import Flight, ToyMachine, ToyTime
 from testbed.contracts.toy_models import ToyBoard, ToyModel, book
-from testbed.contracts.toy_requests import demand
+from testbed.contracts.toy_requests import ToyCase, ToyEnd, demand
 from testbed.errors import PolicyError
 from testbed.model.action import Action, Answer, Cancel, Decision, Infer, Load, Output, Region, Reject, Sample
 from testbed.model.execution import Execution, Step
@@ -34,27 +33,6 @@ MAX_STEPS = 200_000
 """A policy that keeps a small lab busy for longer than this will not come to an end."""
 
 IMAGE_AREA = 784
-
-
-class ToyCase:
-    """Implements ``CaseView``."""
-
-    def __init__(self, request: Request) -> None:
-        """Nothing told yet."""
-        self.request = request
-        self.steps: list[Step] = []
-        self.in_flight: dict[ActionId, Infer] = {}
-
-
-class ToyEnd(Struct, frozen=True, kw_only=True):
-    """How a request ended; implements ``Closed``."""
-
-    request: Request
-    outcome: Outcome
-    steps: tuple[Step, ...]
-    answered: Ns
-    answer: Answer | None = None
-    reject: Reject | None = None
 
 
 class ToyLab:
@@ -89,6 +67,7 @@ class ToyLab:
         self.touched: list[RequestId] = []
         self.cases: dict[RequestId, ToyCase] = {}
         self.waiting: dict[RequestId, ToyCase] = {}
+        self._settling: dict[RequestId, ToyCase] = {}
         self.finished: deque[ToyEnd] = deque(maxlen=64)
         self.finished_count = 0
         self.orders: list[tuple[Ns, Action]] = []
@@ -255,12 +234,13 @@ class ToyLab:
             self._tell(order.batch[position].request, step, still=order.batch[position].request in held)
 
     def _tell(self, request: RequestId, step: Step, *, still: bool) -> None:
-        case = self.cases.get(request)
-        if case is None:
-            return  # ended: the loser of a speculation
+        case = self.cases.get(request) or self._settling[request]
         case.steps.append(step)
         if not still:
             case.in_flight.pop(step.action, None)
+        if case.outcome is not None:
+            self._finish(case)
+            return
         if request not in self.touched:
             self.touched.append(request)
         if not case.in_flight:
@@ -371,24 +351,33 @@ class ToyLab:
         self, case: ToyCase, outcome: Outcome, answer: Answer | None = None, reject: Reject | None = None
     ) -> None:
         request = case.request.id
-        end = ToyEnd(
-            request=case.request,
-            outcome=outcome,
-            steps=tuple(case.steps),
-            answered=self.time.now,
-            answer=answer,
-            reject=reject,
-        )
-        self.ends[request] = end
-        self.finished.append(end)
-        self.finished_count += 1
-        del self.cases[request]
+        case.outcome, case.answer, case.reject = outcome, answer, reject
+        case.answered = self.time.now
+        self._settling[request] = self.cases.pop(request)
         self.waiting.pop(request, None)
+        self._finish(case)
         for action in [a for a, held in self._keepers.items() if held.isdisjoint(self.cases)]:
             del self._keepers[action]
             for machine in self.machines.values():
                 for key in [key for key in machine.outputs if key[0] == action]:
                     del machine.outputs[key]
+
+    def _finish(self, case: ToyCase) -> None:
+        """An end is told when the last action has settled, since losers and shadows are a part of it."""
+        if case.in_flight or case.outcome is None:
+            return
+        request = case.request.id
+        del self._settling[request]
+        self.ends[request] = ToyEnd(
+            request=case.request,
+            outcome=case.outcome,
+            steps=tuple(case.steps),
+            answered=case.answered,
+            answer=case.answer,
+            reject=case.reject,
+        )
+        self.finished.append(self.ends[request])
+        self.finished_count += 1
 
 
 def _area_frac(wanted: Sample | Region | Output) -> float:

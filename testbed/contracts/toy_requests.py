@@ -1,18 +1,49 @@
-"""Requests for the toy lab, and how much of them there was lately."""
+"""Requests for the toy lab: how they come, stand and end, and how much of them there was lately."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from testbed.contracts.toy_models import TASK
+from testbed.model.action import Answer, Infer, Reject
+from testbed.model.execution import Step
 from testbed.model.ids import HOST
 from testbed.model.placement import Demand
-from testbed.model.request import Request
+from testbed.model.request import Outcome, Request
 from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from testbed.model.ids import ActionId
+
+
+class ToyCase:
+    """Implements ``CaseView``."""
+
+    def __init__(self, request: Request) -> None:
+        """Nothing told yet."""
+        self.request = request
+        self.steps: list[Step] = []
+        self.in_flight: dict[ActionId, Infer] = {}
+        self.outcome: Outcome | None = None
+        self.answer: Answer | None = None
+        self.reject: Reject | None = None
+        self.answered: Ns = 0
+
+
+class ToyEnd(Struct, frozen=True, kw_only=True):
+    """How a request ended, once all that was ordered for it has settled; implements ``Closed``."""
+
+    request: Request
+    outcome: Outcome
+    steps: tuple[Step, ...]
+    answered: Ns
+    answer: Answer | None = None
+    reject: Reject | None = None
 
 
 def stream(

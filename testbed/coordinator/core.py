@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.coordinator.book import Book
-from testbed.coordinator.effects import Dispatch, Effect, Plan, WakeAt
+from testbed.coordinator.effects import Dispatch, Effect, Plan, Remark, WakeAt
 from testbed.coordinator.state import BoardSetup, BoardState, Case, LabState
 from testbed.errors import PolicyError, did_you_mean
 from testbed.model import event as ev
@@ -244,6 +244,7 @@ class Core:
                     case.best_accuracy = action.best_accuracy
                     self._book.fix(case, Outcome.REJECTED, action.reason)
         self._revisit = decision.revisit
+        self._out.extend(Remark(self._lab.now, text) for text in decision.notes)
         if decision.replan:
             self._plan()
 

@@ -40,4 +40,11 @@ class Plan(Struct, frozen=True, tag="plan"):
     lab: LabSnapshot
 
 
-Effect: TypeAlias = Dispatch | WakeAt | Close | Plan
+class Remark(Struct, frozen=True, tag="remark"):
+    """Keep a sentence of the policy's about itself."""
+
+    t: Ns
+    text: str
+
+
+Effect: TypeAlias = Dispatch | WakeAt | Close | Plan | Remark

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
+from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, Remark, WakeAt
 from testbed.errors import PolicyError, TestbedError
 from testbed.model import event as ev
 from testbed.model.action import NOTHING, Infer, Load
@@ -64,6 +64,7 @@ class LiveTrial:
         *,
         events: RecordSink | None = None,
         on_close: Callable[[], None] = lambda: None,
+        on_remark: Callable[[Ns, str], None] = lambda t, text: None,
     ) -> None:
         """Put the shell around a core.
 
@@ -72,6 +73,7 @@ class LiveTrial:
             records: gets each `RequestRecord` as its request settles.
             events: gets every core event and decision, for replay; ``None`` keeps no log.
             on_close: called once per settled request, for progress.
+            on_remark: called with the instant and text of each note of the policy.
         """
         self._core = core
         self._policy = policy
@@ -80,6 +82,7 @@ class LiveTrial:
         self._records = records
         self._events = events
         self._on_close = on_close
+        self._on_remark = on_remark
         self._pending: deque[ev.CoreEvent] = deque()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
@@ -220,6 +223,8 @@ class LiveTrial:
                     self._check_quiet()
                 case WakeAt(t=t):
                     self._set_timer(t)
+                case Remark(t=t, text=text):
+                    self._on_remark(t, text)
                 case Plan(demand=demand, lab=lab):
                     plan = asyncio.ensure_future(asyncio.to_thread(self._policy.plan, demand, lab))
                     self._plans.add(plan)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
+from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, Remark, WakeAt
 from testbed.coordinator.modelled import Flying, ModelledBoard
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load
@@ -54,6 +54,7 @@ class VirtualTrial:
         *,
         costs: Costs | None = None,
         on_close: Callable[[], None] = lambda: None,
+        on_remark: Callable[[Ns, str], None] = lambda t, text: None,
     ) -> None:
         """Put the shell around a core.
 
@@ -61,6 +62,7 @@ class VirtualTrial:
             payload_bytes: size of an order's payload on the link.
             records: gets each `RequestRecord` as its request settles.
             on_close: called once per settled request, for progress.
+            on_remark: called with the instant and text of each note of the policy.
         """
         self._core = core
         self._policy = policy
@@ -69,6 +71,7 @@ class VirtualTrial:
         self._records = records
         self._costs = costs or Costs()
         self._on_close = on_close
+        self._on_remark = on_remark
         self._heap: list[tuple[Ns, int, ev.CoreEvent, Flying | None, int]] = []
         self._flying: dict[ActionId, Flying] = {}
         self._sequence = 0
@@ -137,6 +140,8 @@ class VirtualTrial:
                     self._wake += 1
                     if t is not None:
                         self._at(max(t, self._now), ev.Tick(t=max(t, self._now)), None, self._wake)
+                case Remark(t=t, text=text):
+                    self._on_remark(t, text)
                 case Plan(demand=demand, lab=lab):
                     ready = self._now + self._costs.plan
                     placement = self._policy.plan(demand, lab)

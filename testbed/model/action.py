@@ -205,11 +205,14 @@ class Decision(Struct, frozen=True, kw_only=True):
         actions: carried out in this order.
         revisit: wake the policy at this instant; it replaces an earlier one, ``None`` clears it.
         replan: ask for ``plan`` on a fresh snapshot.
+        notes: what the policy changed about itself and a reader of the run should know (a threshold it raised);
+            sentences, kept in the trial's journal.
     """
 
     actions: tuple[Action, ...] = ()
     revisit: Ns | None = None
     replan: bool = False
+    notes: tuple[str, ...] = ()
 
 
 NOTHING = Decision()

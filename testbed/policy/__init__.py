@@ -5,13 +5,15 @@ Takes a view of the lab; gives decisions; does not know clocks, files, sockets, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
 from testbed.model.ids import BoardId, ModelId
 from testbed.model.profile import ProfileBook
-from testbed.policy.confidence import ThresholdTable
+from testbed.model.request import Request
+from testbed.policy.thresholds import ThresholdTable
 
 EDGE, DC = "edge", "dc"
 """Sites of a lab, as policies know them."""
@@ -27,6 +29,7 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         sites: boards by site.
         models: what each board may be asked for.
         profiles: the book that the view shows too.
+        truth: the right label of a request, for bounds such as an oracle; a system under test must not ask.
     """
 
     sites: dict[str, tuple[BoardId, ...]]
@@ -35,3 +38,4 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
     seed: int = 0
     options: dict[str, Any] = {}
     thresholds: ThresholdTable | None = None
+    truth: Callable[[Request], int | None] | None = None

@@ -12,19 +12,21 @@ EdgeSight's, arXiv 2405.19213; the calibration rule is our own, since the paper'
 
 from __future__ import annotations
 
-import enum
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from testbed.errors import ConfigError
-from testbed.model.ids import ModelId, TaskId
+from testbed.policy.metrics import Metric, confidences, fit_temperature
+from testbed.policy.thresholds import PlanKind, Threshold, ThresholdTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from testbed.model.ids import ModelId, TaskId
 
 Z = 1.645
 """One-sided 95 %: with 0 the target is missed in about half of all calibrations."""
@@ -36,86 +38,20 @@ EXIT_TOLERANCE = 0.01
 """So much more may travel if the frontend leaves earlier for it."""
 
 
-class PlanKind(enum.Enum):
-    """Who answers."""
-
-    EDGE_ONLY = "edge_only"
-    CASCADE = "cascade"
-    DC_ONLY = "dc_only"
-    INFEASIBLE = "infeasible"
-
-
 class Curve(Struct, frozen=True):
     """Accuracy of the mixture for every number k of samples answered at the edge.
 
     Attributes:
         confidence: shape (n,), falling. accuracy, lcb: shape (n + 1,), for k = 0..n.
         allowed: shape (n + 1,), whether k can be had with a threshold, i.e. does not cut through equals.
+        agreement: shape (n + 1,), share of the k answers that stand with which the backend agrees; 1 for none.
     """
 
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
     lcb: NDArray[np.float64]
     allowed: NDArray[np.bool_]
-
-
-class Threshold(Struct, frozen=True, kw_only=True):
-    """What one frontend does for one target.
-
-    Attributes:
-        tau: least confidence at which the edge answers; 0 always, ``None`` never.
-        exits: `ExitRule.min_confidence` for the frontend; empty runs to the last exit.
-        exit_frac: share of the calibration samples that left at each exit.
-        p_off: share of the calibration samples that went to the backend.
-        acc_hat, lcb: accuracy of the mixture and its lower bound; for INFEASIBLE, the best on offer.
-        backend_accuracy: of the backend alone, on the same samples.
-        margin: whether the lower bound reaches the target, and not only the estimate.
-        n: calibration samples. z: standard errors between ``acc_hat`` and ``lcb``.
-    """
-
-    task: TaskId
-    frontend: ModelId
-    backend: ModelId
-    target: float
-    plan: PlanKind
-    tau: float | None
-    exits: tuple[float, ...]
-    exit_frac: tuple[float, ...]
-    p_off: float
-    acc_hat: float
-    lcb: float
-    margin: bool
-    backend_accuracy: float
-    n: int
-    z: float
-    frontend_sha256: tuple[str, ...] = ()
-    backend_sha256: tuple[str, ...] = ()
-    dataset_sha256: str = ""
-
-
-class ThresholdTable(Struct, frozen=True, kw_only=True):
-    """All rows, in order of task, frontend and target; plain data, so that it can be kept as JSON."""
-
-    rows: tuple[Threshold, ...]
-    schema: int = 1
-
-    def targets(self, task: TaskId) -> tuple[float, ...]:
-        """Calibrated targets of a task, rising."""
-        return tuple(sorted({row.target for row in self.rows if row.task == task}))
-
-    def find(self, task: TaskId, target: float) -> tuple[Threshold, ...]:
-        """Rows, one a frontend, for the smallest calibrated target that is at least the one asked for."""
-        enough = [t for t in self.targets(task) if t >= target]
-        return tuple(r for r in self.rows if enough and r.task == task and r.target == enough[0])
-
-    def best(self, task: TaskId) -> float | None:
-        """Highest lower bound on offer, or ``None`` for an unknown task."""
-        return max((row.lcb for row in self.rows if row.task == task), default=None)
-
-
-def merge(*tables: ThresholdTable) -> ThresholdTable:
-    """One table of several."""
-    return ThresholdTable(rows=tuple(row for table in tables for row in table.rows))
+    agreement: NDArray[np.float64]
 
 
 def lower_bound(accuracy: NDArray[np.float64], n: int, z: float = Z) -> NDArray[np.float64]:
@@ -128,11 +64,13 @@ def curve(
     edge_correct: NDArray[np.bool_],
     backend_correct: NDArray[np.bool_],
     z: float = Z,
+    agrees: NDArray[np.bool_] | None = None,
 ) -> Curve:
     """The mixture's accuracy for every k, by prefix sums.
 
     Args:
         confidence, edge_correct, backend_correct: shape (n,), n >= 1, of the same samples.
+        agrees: whether both give the same label; by default, whether both are right or both wrong.
 
     Raises:
         ConfigError: no samples, or shapes that do not match.
@@ -151,7 +89,9 @@ def curve(
     accuracy = (edge + backend[-1] - backend) / n
     allowed = np.ones(n + 1, dtype=np.bool_)
     allowed[1:n] = sure[:-1] > sure[1:]
-    return Curve(sure, accuracy, lower_bound(accuracy, n, z), allowed)
+    same = np.cumsum((edge_correct == backend_correct if agrees is None else agrees)[order])
+    agreement = np.concatenate(([1.0], same / np.arange(1, n + 1)))
+    return Curve(sure, accuracy, lower_bound(accuracy, n, z), allowed, agreement)
 
 
 def choose(found: Curve, target: float) -> tuple[PlanKind, int]:
@@ -175,6 +115,9 @@ def calibrate(
     backend_scores: NDArray[np.floating],
     targets: Sequence[float],
     z: float = Z,
+    metric: Metric = Metric.MAX_SOFTMAX,
+    tempered: bool = False,
+    lost_frac: float = 0.0,
     sha256: Mapping[ModelId, tuple[str, ...]] | None = None,
     dataset_sha256: str = "",
 ) -> ThresholdTable:
@@ -187,6 +130,9 @@ def calibrate(
         frontends: per model its probabilities of shape (n, classes), one array per exit, the last one last.
         backend_scores: probabilities of the backend, shape (n, classes).
         targets: accuracies to calibrate for, within (0, 1].
+        metric: what sureness is read off. tempered: with a temperature fitted for each exit's scores on these
+            samples; early exits are left by max softmax all the same, since that is what a board compares.
+        lost_frac: of the inputs that ``frontends`` answered; kept with the rows.
         sha256: hashes of each model's files; dataset_sha256: of the set; both only kept with the rows.
 
     Raises:
@@ -197,10 +143,15 @@ def calibrate(
     for target in targets:
         if not 0.0 < target <= 1.0:
             raise ConfigError(f"accuracy target {target} is not within (0, 1]", key="targets")
-    _, backend_correct = _answers(np.asarray(backend_scores, dtype=np.float64), truth)
+    backend_labels = _labels(np.asarray(backend_scores, dtype=np.float64), truth)
+    backend_correct = backend_labels == truth
     rows = []
     for frontend in sorted(frontends):
-        exits = [_answers(np.asarray(scores, dtype=np.float64), truth) for scores in frontends[frontend]]
+        temperature = fit_temperature(np.asarray(frontends[frontend][-1]), truth) if tempered else 1.0
+        exits = [
+            _answers(np.asarray(scores, dtype=np.float64), truth, backend_labels, metric, temperature)
+            for scores in frontends[frontend]
+        ]
         options = [_leave_early(exits, rule, backend_correct, z) for rule in _rules(len(exits))]
         for target in sorted(set(targets)):
             rule, left, found, plan, k = _pick(options, target)
@@ -221,6 +172,10 @@ def calibrate(
                     backend_accuracy=float(found.accuracy[0]),
                     n=len(truth),
                     z=z,
+                    metric=metric,
+                    temperature=temperature,
+                    agreement=float(found.agreement[k]) if k else None,
+                    lost_frac=lost_frac,
                     frontend_sha256=hashes.get(frontend, ()),
                     backend_sha256=hashes.get(backend, ()),
                     dataset_sha256=dataset_sha256,
@@ -229,17 +184,41 @@ def calibrate(
     return ThresholdTable(rows=tuple(rows))
 
 
-def _answers(
-    scores: NDArray[np.float64], labels: NDArray[np.integer]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence and correctness, each of shape (n,)."""
-    if scores.ndim != 2 or len(scores) != len(labels):
-        raise ConfigError(f"scores of shape {scores.shape} for {len(labels)} labels")
-    if len(labels) == 0:
+class _Exit(Struct, frozen=True):
+    """What a frontend says at one exit; arrays of shape (n,)."""
+
+    sure: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    agrees: NDArray[np.bool_]
+
+
+def _labels(scores: NDArray[np.float64], truth: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Answers, shape (n,)."""
+    if scores.ndim != 2 or len(scores) != len(truth):
+        raise ConfigError(f"scores of shape {scores.shape} for {len(truth)} labels")
+    if len(truth) == 0:
         raise ConfigError(
             "no calibration samples", cure="Calibrate on a labelled set of its own, 2,000 or more"
         )
-    return scores.max(axis=1), scores.argmax(axis=1) == labels
+    found: NDArray[np.intp] = scores.argmax(axis=1)
+    return found
+
+
+def _answers(
+    scores: NDArray[np.float64],
+    truth: NDArray[np.integer],
+    backend_labels: NDArray[np.intp],
+    metric: Metric,
+    temperature: float,
+) -> _Exit:
+    labels = _labels(scores, truth)
+    return _Exit(
+        scores.max(axis=1),
+        confidences(scores, metric, temperature),
+        labels == truth,
+        labels == backend_labels,
+    )
 
 
 def _rules(exits: int) -> list[tuple[float, ...]]:
@@ -251,19 +230,26 @@ _Option = tuple[tuple[float, ...], tuple[float, ...], Curve]
 
 
 def _leave_early(
-    exits: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]],
-    rule: tuple[float, ...],
-    backend_correct: NDArray[np.bool_],
-    z: float,
+    exits: Sequence[_Exit], rule: tuple[float, ...], backend_correct: NDArray[np.bool_], z: float
 ) -> _Option:
     """The curve of a frontend under an exit rule: every sample counts with the exit it leaves at."""
-    confidence, correct = exits[-1][0].copy(), exits[-1][1].copy()
-    at = np.full(len(confidence), len(exits) - 1)
+    at = np.full(len(backend_correct), len(exits) - 1)
     for exit_, sure in reversed(list(enumerate(rule))):
-        leave = exits[exit_][0] >= sure
-        confidence[leave], correct[leave], at[leave] = exits[exit_][0][leave], exits[exit_][1][leave], exit_
+        at[exits[exit_].sure >= sure] = exit_
+
+    def taken(columns: list[NDArray[Any]]) -> NDArray[Any]:
+        found: NDArray[Any] = np.array(columns)[at, np.arange(len(at))]
+        return found
+
     left = tuple(float(np.mean(at == e)) for e in range(len(exits)))
-    return rule, left, curve(confidence, correct, backend_correct, z)
+    found = curve(
+        taken([e.confidence for e in exits]),
+        taken([e.correct for e in exits]),
+        backend_correct,
+        z,
+        agrees=taken([e.agrees for e in exits]),
+    )
+    return rule, left, found
 
 
 def _pick(

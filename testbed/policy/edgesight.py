@@ -1,16 +1,20 @@
-"""EdgeSight in serial mode: a frontend at the edge answers if it is sure enough, else the data centre does.
+"""EdgeSight: a frontend at the edge answers if it is sure enough, else the data centre does.
 
-In the manner of EdgeSight (arXiv 2405.19213), whose full text was not available to us: confidence scaling is its
-idea, the thresholds (``testbed.policy.confidence``) and the choice of boards (``testbed.policy.runners``) are ours.
+In the manner of EdgeSight (arXiv 2405.19213), whose full text was not available to us: confidence scaling and stopping
+a backend that was started are its ideas, the thresholds (`testbed.policy.confidence`), the choice of boards
+(`testbed.policy.runners`), of the mode (`testbed.policy.speculation`) and the drift guard (`testbed.policy.guard`) are
+ours.
 
 What a request may meet::
 
     arrival ─ target out of reach ─► Reject with the best on offer, or the data centre's answer, degraded
        │
-       ▼  least powerful edge board that can still make the deadline with an escalation;
+       ▼  least powerful edge board that keeps the energy bound and can still make the deadline with an escalation;
        │  none promises it: straight to the data centre if that is in time; else whoever would be first;
        │  not even with luck: Reject
-    edge answer ─ confidence >= tau ─► Answer
+       ├─ speculative: the data centre is asked at the same time; who can answer first does, the other is cancelled
+       ▼
+    edge answer ─ confidence >= tau for the loss it met ─► Answer (some go to the data centre too, as shadows)
        │
        ▼  escalation ─ data centre down or sure to be late ─► edge answer, degraded, if the request allows it;
        │                                                      else Reject (down) or escalated all the same (late)
@@ -24,31 +28,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
-from testbed.errors import ConfigError
-from testbed.model.action import Action, Answer, Decision, Reject
-from testbed.model.ids import ModelId
+from testbed.model.action import Action, Answer, Cancel, Decision, Reject
+from testbed.model.ids import RequestId
 from testbed.model.lab import parse_options
-from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
-from testbed.policy import DC, EDGE, PolicySettings
-from testbed.policy.confidence import PlanKind, Threshold
-from testbed.policy.runners import (
-    Groups,
-    Pick,
-    Residents,
-    Runner,
-    by_power,
-    infer,
-    least_powerful,
-    make_runner,
-    soonest,
-    unknown_runner,
-)
+from testbed.model.placement import Demand, LabSnapshot, Placement
+from testbed.policy import DC, PolicySettings
+from testbed.policy.courses import Courses
+from testbed.policy.guard import DriftGuard
+from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence, coin
+from testbed.policy.runners import Pick, Residents, infer, least_powerful, soonest
+from testbed.policy.speculation import Mode, Utilisation, wanted
+from testbed.policy.thresholds import Threshold
 
 if TYPE_CHECKING:
     from testbed.model.execution import Step
-    from testbed.model.ids import BoardId, TaskId
+    from testbed.model.ids import BoardId
     from testbed.model.request import Request
     from testbed.model.view import CaseView, View
     from testbed.ports import Policy
@@ -66,60 +62,48 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         max_ahead: items that may be on their way to a less powerful board before this one. With 0 it is used when
             it is free; 1 keeps its line at work, for twice the wait.
         max_offload: a less powerful board is passed over if it would escalate more than this share.
+        mode: when the data centre is asked. max_utilisation: of it, above which ``auto`` stays serial.
+        shadow_frac: share of confident answers that the drift guard has checked.
     """
 
     max_ahead: int = 0
     max_offload: float = 0.5
-
-
-class Course(Struct, frozen=True):
-    """What requests of one task and target have before them.
-
-    Attributes:
-        rows: thresholds by frontend. groups: frontends that reach the target, by board. backends: in the
-            data centre. spare: frontends to ask when the data centre is down and the target out of reach.
-        feasible: whether the target can be reached at all. direct_ok: whether the backend alone reaches it.
-        best: highest accuracy on offer that we vouch for.
-    """
-
-    rows: dict[ModelId, Threshold]
-    groups: Groups
-    backends: tuple[Runner, ...]
-    spare: tuple[Runner, ...]
-    feasible: bool
-    direct_ok: bool
-    best: float | None
+    mode: Mode = Mode.SERIAL
+    max_utilisation: float = 0.7
+    shadow_frac: float = 0.0
 
 
 class EdgeSight:
-    """Serial confidence scaling; keeps nothing of a request, so that its steps alone say how it stands."""
+    """Confidence scaling; keeps nothing of a request but its shadow, so that its steps alone say how it stands."""
 
-    def __init__(self, settings: PolicySettings) -> None:
+    def __init__(self, settings: PolicySettings, judge: Judge = by_confidence) -> None:
         """Check what it is given.
 
         Raises:
             ConfigError: no thresholds, or an option that does not exist.
         """
-        if settings.thresholds is None or not settings.thresholds.rows:
-            raise ConfigError(
-                "edgesight needs calibrated thresholds", cure="Add [calibration] to the campaign"
-            )
+        self._courses = Courses(settings)
         self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
-        self._settings = settings
-        self._table = settings.thresholds
+        self._judge_by = judge
+        self._seed = settings.seed
         self._dc = frozenset(settings.sites.get(DC, ()))
-        self._courses: dict[tuple[TaskId, float | None], Course] = {}
         self._residents = Residents()
-        self._hosted = self._all_models()
+        self._hosted = self._courses.hosted()
+        self._used = Utilisation()
+        assert settings.thresholds is not None
+        self._guard = DriftGuard(settings.thresholds)
+        self._shadows: dict[RequestId, Threshold] = {}
+        self._heard = 0
 
     def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
-        """Frontends stay resident at the edge and backends in the data centre: nothing is ever swapped."""
+        """Everything stays where it is."""
         return Placement(hosted=self._hosted)
 
     def decide(self, now: Ns, view: View) -> Decision:
-        """See to every request that waits; in serial mode those are the ones with something to decide."""
+        """See to every request that waits, and to those that were asked twice and got a first answer."""
         actions: list[Action] = [*self._residents.missing(view, view.placement.hosted)]
         given: dict[BoardId, int] = {}
+        notes = self._hear_shadows(view)
         for case in view.waiting.values():
             if not case.steps:
                 self._start(now, view, case, actions, given)
@@ -127,7 +111,12 @@ class EdgeSight:
                 self._judge(now, view, case, case.steps[-1], actions, given)
             else:
                 self._again(now, view, case, actions, given)
-        return Decision(actions=tuple(actions))
+        if self._options.mode is not Mode.SERIAL:
+            for request in view.touched:
+                case = view.cases[request]
+                if case.in_flight and case.steps and case.steps[-1].ok:
+                    self._race(view, case, case.steps[-1], actions, given)
+        return Decision(actions=tuple(actions), notes=notes)
 
     # --- the ways of a request -----------------------------------------------------------------------
 
@@ -142,27 +131,31 @@ class EdgeSight:
     ) -> None:
         """First order for a request; nothing if no board can take it now."""
         request = case.request
-        course = self._course(request)
+        course = self._courses.of(request)
         if not course.feasible and not request.allow_degraded:
             reason = f"accuracy {request.min_accuracy} is not on offer"
             actions.append(Reject(request=request.id, reason=reason, best_accuracy=course.best))
             return
         size = view.payload_bytes(request.id)
         direct = soonest(view, now, course.backends, size, without=without, given=given)
+        at_once = self._options.mode is Mode.SPECULATIVE and direct is not None
         deadline = request.deadline
         choice = least_powerful(
             view,
             now,
             request,
-            course.groups,
+            course.affordable(request),
             size,
-            escalation=direct.finish - now if direct is not None else 0,
+            escalation=direct.finish - now if direct is not None and not at_once else 0,
             max_ahead=self._options.max_ahead,
             max_offload=self._options.max_offload,
             without=without,
             given=given,
         )
         pick = choice.promised
+        backup = self._backup(now, view, request, pick or choice.otherwise, direct)
+        if pick is None and backup is not None and (deadline is None or backup.finish <= deadline):
+            pick = choice.otherwise
         if pick is None:
             if not (course.direct_ok or request.allow_degraded):
                 direct = None
@@ -177,6 +170,28 @@ class EdgeSight:
                 return
         if pick is not None:
             self._order(view, request, pick, actions, given)
+            if backup is not None:
+                self._order(view, request, backup, actions, given)
+
+    def _backup(
+        self, now: Ns, view: View, request: Request, edge: Pick | None, direct: Pick | None
+    ) -> Pick | None:
+        """Whom to ask at the same time as the edge."""
+        if self._options.mode is Mode.SERIAL:
+            return None
+        self._used.saw(now, (view.boards[board] for board in sorted(self._dc)))
+        if edge is None or direct is None:
+            return None
+        asked = wanted(
+            self._options.mode,
+            edge,
+            direct,
+            now=now,
+            deadline=request.deadline,
+            utilisation=self._used.frac,
+            max_utilisation=self._options.max_utilisation,
+        )
+        return direct if asked else None
 
     def _judge(
         self,
@@ -188,17 +203,9 @@ class EdgeSight:
         given: dict[BoardId, int],
     ) -> None:
         """Let an answer stand, or escalate it."""
-        request = case.request
-        course = self._course(request)
-        if last.board in self._dc:
-            asked_edge = any(step.ok and step.board not in self._dc for step in case.steps)
-            short = not course.feasible or not (asked_edge or course.direct_ok)
-            actions.append(_answer(request, last, degraded=short))
+        if self._stands(view, case, last, actions, given):
             return
-        row = course.rows.get(last.model)
-        if row is not None and row.tau is not None and last.confidence >= row.tau:
-            actions.append(_answer(request, last, degraded=not course.feasible))
-            return
+        request, course = case.request, self._courses.of(case.request)
         size = view.payload_bytes(request.id)
         pick = soonest(view, now, course.backends, size, without=_failed_on(case), given=given)
         late = pick is not None and request.deadline is not None and pick.finish > request.deadline
@@ -208,6 +215,30 @@ class EdgeSight:
             actions.append(Reject(request=request.id, reason=NO_DC, best_accuracy=course.best))
         else:
             self._order(view, request, pick, actions, given)
+
+    def _race(
+        self, view: View, case: CaseView, last: Step, actions: list[Action], given: dict[BoardId, int]
+    ) -> None:
+        """One of two came in: if it can stand, the other is called off; else the other is waited for."""
+        if self._stands(view, case, last, actions, given) and case.request.id not in self._shadows:
+            actions.extend(Cancel(action=action) for action in case.in_flight)
+
+    def _stands(
+        self, view: View, case: CaseView, last: Step, actions: list[Action], given: dict[BoardId, int]
+    ) -> bool:
+        """Answer with a step if it may stand."""
+        request, course = case.request, self._courses.of(case.request)
+        if last.board in self._dc:
+            asked_edge = any(step.ok and step.board not in self._dc for step in case.steps)
+            short = not course.feasible or not (asked_edge or course.direct_ok)
+            actions.append(_answer(request, last, degraded=short))
+            return True
+        row = self._courses.row(request, last.model, last.lost_frac)
+        if row is None or not self._judge_by(request, self._guard.row(row), last):
+            return False
+        self._shadow(view, case, row, actions, given)
+        actions.append(_answer(request, last, degraded=not course.feasible))
+        return True
 
     def _again(
         self, now: Ns, view: View, case: CaseView, actions: list[Action], given: dict[BoardId, int]
@@ -220,7 +251,7 @@ class EdgeSight:
             self._start(now, view, case, actions, given, _failed_on(case))
             return
         if failures < ATTEMPTS:
-            backends = self._course(request).backends
+            backends = self._courses.of(request).backends
             size = view.payload_bytes(request.id)
             pick = soonest(view, now, backends, size, without=_failed_on(case), given=given)
             if pick is not None:
@@ -235,72 +266,40 @@ class EdgeSight:
         actions.append(infer(view, request.id, pick))
         given[pick.runner.board] = given.get(pick.runner.board, 0) + 1
 
-    # --- what is on offer ----------------------------------------------------------------------------
+    # --- the drift guard -----------------------------------------------------------------------------
 
-    def _course(self, request: Request) -> Course:
-        """Looked up once per task and target."""
-        key = (request.task, request.min_accuracy)
-        found = self._courses.get(key)
-        if found is None:
-            found = self._courses[key] = self._make_course(*key)
-        return found
+    def _shadow(
+        self, view: View, case: CaseView, row: Threshold, actions: list[Action], given: dict[BoardId, int]
+    ) -> None:
+        """Have some of the answers that stand checked; ordered before the answer, which closes the request."""
+        request = case.request
+        if row.agreement is None or coin(self._seed, "shadow", request) >= self._options.shadow_frac:
+            return
+        if not any(order.board in self._dc for order in case.in_flight.values()):
+            size = view.payload_bytes(request.id)
+            pick = soonest(view, 0, self._courses.of(request).backends, size, given=given)
+            if pick is None:
+                return
+            self._order(view, request, pick, actions, given)
+        self._shadows[request.id] = row
 
-    def _make_course(self, task: TaskId, target: float | None) -> Course:
-        rows = {row.frontend: row for row in self._table.find(task, target or 0.0)}
-        if target is None:  # nothing promised: whatever the edge says stands
-            rows = {name: _always(row) for name, row in rows.items()}
-        able = {n: r for n, r in rows.items() if r.plan in (PlanKind.EDGE_ONLY, PlanKind.CASCADE)}
-        any_rows = rows or {r.frontend: r for r in self._table.rows if r.task == task}
-        backend_accuracy = max((r.backend_accuracy for r in any_rows.values()), default=0.0)
-        direct_ok = bool(rows) and backend_accuracy >= (target or 0.0)
-        return Course(
-            rows=rows,
-            groups=by_power(self._runners(EDGE, able)),
-            backends=tuple(
-                self._backend(board, model, backend_accuracy)
-                for board in self._settings.sites.get(DC, ())
-                for model in self._settings.models.get(board, ())
-                if model in {r.backend for r in any_rows.values()}
-            ),
-            spare=tuple(self._runners(EDGE, any_rows)),
-            feasible=bool(able) or direct_ok,
-            direct_ok=direct_ok,
-            best=self._table.best(task),
-        )
-
-    def _runners(self, site: str, rows: dict[ModelId, Threshold]) -> list[Runner]:
-        found = []
-        for board in self._settings.sites.get(site, ()):
-            for model in self._settings.models.get(board, ()):
-                profile, row = self._settings.profiles.find(board, model), rows.get(model)
-                if profile is not None and row is not None:
-                    found.append(
-                        make_runner(
-                            profile,
-                            board,
-                            exits=row.exits,
-                            exit_frac=row.exit_frac,
-                            p_off=row.p_off,
-                            accuracy=row.acc_hat,
-                        )
-                    )
-        return found
-
-    def _backend(self, board: BoardId, model: ModelId, accuracy: float) -> Runner:
-        profile = self._settings.profiles.find(board, model)
-        if profile is None:
-            return unknown_runner(board, model, accuracy)
-        return make_runner(profile, board, accuracy=accuracy)
-
-    def _all_models(self) -> tuple[Hosted, ...]:
-        wanted = {EDGE: {r.frontend for r in self._table.rows}, DC: {r.backend for r in self._table.rows}}
-        return tuple(
-            Hosted(board=board, model=model)
-            for site, models in wanted.items()
-            for board in self._settings.sites.get(site, ())
-            for model in self._settings.models.get(board, ())
-            if model in models
-        )
+    def _hear_shadows(self, view: View) -> tuple[str, ...]:
+        """Learn from the shadows that have ended since; what was changed."""
+        new = min(view.finished_count - self._heard, len(view.finished))
+        self._heard = view.finished_count
+        if not self._shadows:
+            return ()
+        notes = []
+        for i in range(new, 0, -1):
+            end = view.finished[-i]
+            row = self._shadows.pop(end.request.id, None)
+            if row is None:
+                continue
+            edge = [s for s in end.steps if s.ok and s.board not in self._dc]
+            backend = [s for s in end.steps if s.ok and s.board in self._dc]
+            if edge and backend:
+                notes.append(self._guard.saw(row, edge[-1].label == backend[-1].label))
+        return tuple(note for note in notes if note)
 
 
 def _answer(request: Request, step: Step, *, degraded: bool) -> Answer:
@@ -311,10 +310,16 @@ def _failed_on(case: CaseView) -> frozenset[BoardId]:
     return frozenset(step.board for step in case.steps if not step.ok)
 
 
-def _always(row: Threshold) -> Threshold:
-    return structs.replace(row, plan=PlanKind.EDGE_ONLY, tau=0.0, p_off=0.0)
-
-
 def edgesight(settings: PolicySettings) -> Policy:
     """Entry point ``edgesight``."""
     return EdgeSight(settings)
+
+
+def random_offload(settings: PolicySettings) -> Policy:
+    """Entry point ``random-offload``: the same shares go to the data centre, but any requests."""
+    return EdgeSight(settings, ByChance(settings.seed))
+
+
+def oracle(settings: PolicySettings) -> Policy:
+    """Entry point ``oracle``: knows which answers are right; a bound, not a system."""
+    return EdgeSight(settings, ByTruth(settings))

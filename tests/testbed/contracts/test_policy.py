@@ -6,7 +6,7 @@ from testbed.contracts.policy import PolicyContract, mixed_requests, settings_fo
 from testbed.errors import PolicyError
 from testbed.model.action import Answer, Decision, Infer, Item, Reject
 from testbed.model.placement import Placement
-from testbed.policy.confidence import PlanKind
+from testbed.policy.thresholds import PlanKind
 from testbed.units import MS
 
 

@@ -7,15 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.errors import ConfigError
-from testbed.policy.confidence import (
-    PlanKind,
-    ThresholdTable,
-    calibrate,
-    choose,
-    curve,
-    lower_bound,
-    merge,
-)
+from testbed.policy.confidence import calibrate, choose, curve, lower_bound
+from testbed.policy.thresholds import PlanKind, ThresholdTable, merge
 
 TASK = "images"
 NOTHING = np.empty((0, 10))

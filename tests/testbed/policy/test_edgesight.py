@@ -6,11 +6,11 @@ from testbed.contracts.toy_lab import ToyLab
 from testbed.contracts.toy_models import ToyBoard, answer, difficulty, truth
 from testbed.contracts.toy_requests import stream
 from testbed.errors import ConfigError
-from testbed.model.action import Infer, Load
+from testbed.model.action import Cancel, Infer, Load
 from testbed.model.request import Outcome
 from testbed.model.view import Health
-from testbed.policy.confidence import PlanKind, ThresholdTable
-from testbed.policy.edgesight import edgesight
+from testbed.policy.edgesight import edgesight, oracle, random_offload
+from testbed.policy.thresholds import PlanKind, ThresholdTable
 from testbed.units import MS, S
 
 EDGE = ("weak", "strong")
@@ -20,6 +20,26 @@ PAIR = BOARDS[1:]  # one frontend, one data centre
 class TestContract(PolicyContract):
     def make_policy(self):
         return edgesight(settings_for())
+
+
+class TestContractSpeculative(PolicyContract):
+    def make_policy(self):
+        return edgesight(settings_for(options={"mode": "speculative", "shadow_frac": 0.2}))
+
+
+class TestContractAuto(PolicyContract):
+    def make_policy(self):
+        return edgesight(settings_for(options={"mode": "auto"}))
+
+
+class TestContractRandomOffload(PolicyContract):
+    def make_policy(self):
+        return random_offload(settings_for())
+
+
+class TestContractOracle(PolicyContract):
+    def make_policy(self):
+        return oracle(msgspec.structs.replace(settings_for(), truth=lambda request: truth(request.sample)))
 
 
 def run(requests, *, boards=BOARDS, settings=None, **more):
@@ -202,3 +222,127 @@ def test_unknown_option_names_the_right_one():
 def test_cascades_are_used_and_not_only_edge_or_data_centre():
     plans = [row.plan for row in settings_for().thresholds.rows]
     assert plans.count(PlanKind.CASCADE) >= 2
+
+
+# --- speculation ---------------------------------------------------------------------------------------
+
+
+def pair(requests, faults=(), **options):
+    """One frontend and one data centre."""
+    return run(requests, boards=PAIR, settings=settings_for(PAIR, options=options), faults=faults)
+
+
+def test_speculative_asks_both_at_once_and_calls_off_the_loser():
+    lab = pair(stream(1, S, first=EASY, min_accuracy=0.93, slack=S), mode="speculative")
+    end = lab.ends[EASY]
+    asked = [(t, o.board) for t, o in lab.orders if isinstance(o, Infer)]
+    assert asked == [(asked[0][0], "strong"), (asked[0][0], "far")]
+    assert [o.action for _, o in lab.orders if isinstance(o, Cancel)]
+    assert sum(lab.cancels.values()) == 1
+    assert end.outcome is Outcome.COMPLETED
+    assert end.answered - end.request.arrival < 20 * MS  # the edge alone, though the data centre takes 40 ms
+
+
+def test_unsure_and_speculative_takes_the_longer_of_the_two_and_not_their_sum():
+    serial, both = (
+        pair(stream(1, S, first=HARD, min_accuracy=0.93, slack=S), mode=mode).ends[HARD]
+        for mode in ("serial", "speculative")
+    )
+    assert boards_asked(serial) == boards_asked(both) == ["strong", "far"]
+    assert both.answer.steps == (both.steps[1].id,)
+    saved = (serial.answered - serial.request.arrival) - (both.answered - both.request.arrival)
+    assert saved >= 3 * MS  # what the frontend takes
+
+
+def test_nothing_is_asked_twice_where_the_edge_is_always_sure_enough():
+    lab = pair(stream(1, S, first=HARD, min_accuracy=0.75, slack=S), mode="speculative")
+    assert len([o for _, o in lab.orders if isinstance(o, Infer)]) == 1
+
+
+def test_the_loser_that_fails_first_harms_nobody():
+    lab = pair(
+        stream(1, S, first=HARD, min_accuracy=0.93, slack=S),
+        mode="speculative",
+        faults=[(1 * MS, "strong", Health.DOWN)],
+    )
+    assert lab.ends[HARD].outcome is Outcome.COMPLETED
+    assert [s.board for s in lab.ends[HARD].steps if s.ok] == ["far"]
+
+
+def test_auto_is_serial_with_time_to_spare_and_speculative_without():
+    def asked(slack):
+        lab = pair(stream(1, S, first=EASY, min_accuracy=0.93, slack=slack), mode="auto")
+        return [o.board for _, o in lab.orders if isinstance(o, Infer)]
+
+    assert asked(S) == ["strong"]
+    assert asked(47 * MS) == ["strong", "far"]
+
+
+# --- bounds, drift, and what it is compared with ---------------------------------------------------------
+
+
+def test_energy_bound_keeps_dear_boards_out():
+    def asked(joules):
+        request = msgspec.structs.replace(
+            stream(1, S, first=EASY, min_accuracy=0.75, slack=S)[0], max_energy_j=joules
+        )
+        return boards_asked(run([request]).ends[EASY])
+
+    assert asked(1.0) == ["weak"]
+    assert asked(0.02) == ["strong"]
+    assert asked(1e-6) == ["far"]  # what the edge may not spend, the data centre does
+
+
+def test_shadows_are_asked_after_the_answer_and_change_nothing_while_all_is_well():
+    requests = stream(600, 50 * MS, min_accuracy=0.9, slack=S)
+    plain, watched = pair(requests), pair(requests, shadow_frac=0.1)
+    shadowed = [e for e in watched.ends.values() if len(e.steps) == 2 and e.answer.steps == (e.steps[0].id,)]
+    assert 20 < len(shadowed) < 110
+    for id_, end in watched.ends.items():
+        assert end.answer.label == plain.ends[id_].answer.label
+    assert all(e.answered - e.request.arrival < 20 * MS for e in shadowed)
+
+
+def test_a_frontend_that_drifts_is_escalated_from_then_on():
+    settings = settings_for(PAIR, options={"shadow_frac": 0.5})
+    # As if calibration had been made on easier data: the low threshold was vouched for with near-perfect agreement.
+    rows = tuple(
+        msgspec.structs.replace(r, plan=PlanKind.CASCADE, tau=0.2, agreement=0.999)
+        for r in settings.thresholds.rows
+    )
+    settings = msgspec.structs.replace(settings, thresholds=ThresholdTable(rows=rows))
+    policy, notes = edgesight(settings), []
+    lab = ToyLab(policy, PAIR, MODELS, stream(600, 60 * MS, min_accuracy=0.9, slack=S))
+    decide = policy.decide
+
+    def watch(now, view):
+        decision = decide(now, view)
+        notes.extend(decision.notes)
+        return decision
+
+    policy.decide = watch
+    lab.run()
+    assert len(notes) == 1
+    assert "all is escalated" in notes[0]
+    late = [e for e in lab.ends.values() if e.request.id > 500]
+    assert all(boards_asked(e) == ["strong", "far"] for e in late)
+
+
+def accuracy_and_offload(policy, requests):
+    lab = ToyLab(policy, PAIR, MODELS, requests)
+    lab.run()
+    ends = [e for e in lab.ends.values() if e.answer is not None]
+    right = sum(e.answer.label == truth(e.request.sample) for e in ends) / len(ends)
+    return right, sum(boards_asked(e)[-1] == "far" for e in ends) / len(ends)
+
+
+def test_confidence_beats_chance_at_the_same_share_and_never_the_truth():
+    settings = msgspec.structs.replace(settings_for(PAIR), truth=lambda request: truth(request.sample))
+    requests = stream(1500, 60 * MS, min_accuracy=0.93, slack=S)
+    ours, ours_off = accuracy_and_offload(edgesight(settings), requests)
+    chance, chance_off = accuracy_and_offload(random_offload(settings), requests)
+    bound, bound_off = accuracy_and_offload(oracle(settings), requests)
+    assert chance_off == pytest.approx(ours_off, abs=0.04)
+    assert ours > chance + 0.01
+    assert bound >= ours - 1e-9
+    assert 0 < bound_off < 0.2  # what the frontend gets wrong
