@@ -4,15 +4,19 @@ A probe has four stamps: sent t0 and answered t3 by the coordinator, received t1
 the modelled line time of its bytes taken off (t0 += wire_up, t3 -= wire_down), the offset board - coordinator is
 ((t1 - t0) + (t2 - t3)) / 2, wrong by at most half the round trip r = (t3 - t0) - (t2 - t1), however unequal the ways.
 
-Of each window only the probe with the smallest r is kept, and a line is fitted through these *anchors*. At an anchor
-the line is off the truth by at most residual + r/2. The truth is a line too while the drift is constant, so between
-two anchors the error is at most the larger of theirs, and beyond the last it grows at most as the line through both
-ends' worst cases. A wander allowance for drift that is not constant is added with the distance to the nearest anchor.
+A delay holds up one way of a probe and seldom both, so the probes of a short window together say more than the best of
+them: each puts the offset into an interval of width r, and it lies in all of them. Their intersection, at the instant
+of the window's best probe, is an *anchor*; a line is fitted through the anchors. At one the line is off the truth by
+at most its residual and half the anchor's interval. The truth is a line too while the drift is constant, so between
+two anchors the error is at most on the line through theirs, whatever lies between (hence the lower convex hull), and
+beyond the last it grows at most as the line through both ends' worst cases. A wander allowance for drift that is not
+constant is added with the distance to the nearest anchor.
 
 A reboot starts a new fit (stamps compare only within one boot); a jump of the clock starts a new segment. A probe
 that the board held for longer than it was on the way altogether met a jump itself, and tells nothing.
 
-Source: RFC 5905 (NTP v4) section 8 for the offset and its error, section 10 for the minimum filter.
+Source: RFC 5905 (NTP v4) section 8 for the offset and its error, section 11.2.1 for the intersection of intervals,
+there of several servers (Marzullo's algorithm).
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     Within = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 WINDOW: Ns = 1 * S
-"""Anchors are the best probes of such windows: a burst of probes gives one."""
+"""Each such window gives one anchor: a burst of probes does."""
 MAX_DRIFT_PPB = 200_000
 """No pair of crystals in working order drifts faster (10-50 ppm each is usual); faster is a jump."""
 WANDER_PPB = 1_000
@@ -51,12 +55,12 @@ class Segment(Struct, frozen=True, kw_only=True):
     Attributes:
         origin: where ``offset`` is stated, coordinator's clock; start, end: first and last probe there.
         drift_ppb: the board's clock gains this many ns per second.
-        anchors: coordinator instants of the kept probes, increasing; errors: bound of the fit at each [ns].
+        anchors: coordinator instants, increasing; errors: bound of the fit at each [ns].
         probes: how many were heard. min_rtt: the smallest round trip, line time taken off.
     """
 
     origin: Ns
-    offset: float
+    offset: Ns
     drift_ppb: float
     start: Ns
     end: Ns
@@ -74,8 +78,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
     def to_coordinator(self, board: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Coordinator instants and their bounds for board stamps, both int64 of the same shape [ns]."""
-        whole = round(self.offset)
-        since = (board - self.origin - whole).astype(np.float64) - (self.offset - whole)
+        since = (board - self.origin - self.offset).astype(np.float64)
         t = self.origin + np.rint(since / (1 + self.drift_ppb / 1e9)).astype(np.int64)
         return t, self.bounds_at(t)
 
@@ -145,7 +148,7 @@ class ClockFit(Struct, frozen=True, kw_only=True):
 
 _IDENTITY = Segment(
     origin=0,
-    offset=0.0,
+    offset=0,
     drift_ppb=0.0,
     start=0,
     end=0,
@@ -192,7 +195,7 @@ def fit_clock(probes: Sequence[ClockProbe], *, window: Ns = WINDOW) -> ClockFit:
     if len({(p.board, p.boot) for p in probes}) != 1:
         raise ValueError("a clock fit needs probes of exactly one board and boot")
     credible = [p for p in probes if (p.t2 - p.t1) * (1 - MAX_DRIFT_PPB / 1e9) <= p.t3 - p.t0 + 1]
-    order = sorted(credible or probes, key=lambda p: p.t0)
+    order = sorted(credible or probes, key=lambda p: p.t0 + p.t3)
     t0 = np.asarray([p.t0 + p.wire_up for p in order], dtype=np.int64)
     t1 = np.asarray([p.t1 for p in order], dtype=np.int64)
     t2 = np.asarray([p.t2 for p in order], dtype=np.int64)
@@ -225,21 +228,16 @@ def _jumps(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np
 
 
 def _fit(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64], window: Ns) -> Segment:
-    """A line through the best probe of each window, and its bound at each of them."""
-    bins = (middle - middle[0]) // window
-    ranked = np.lexsort((rtt, bins))
-    keep = ranked[np.unique(bins[ranked], return_index=True)[1]]
+    """A line through one anchor of each window, and its bound at each of them."""
+    at, base, low, high = _anchors(middle, double, rtt, window)
+    y, half = (low + high) / 2, np.abs(high - low) / 2
     # A window that met a busy link tells little: leave it out where two good ones remain.
-    good = keep[rtt[keep] <= 3 * int(rtt[keep].min()) + 1_000]
-    if good.size >= 2 or keep.size < 2:
-        keep = good
-    keep = np.sort(keep)
-    origin = int(middle[keep[0]])
-    x = (middle[keep] - origin).astype(np.float64)
-    base = int(double[keep[0]]) // 2
-    y = (double[keep] - 2 * base) / 2
-    half = rtt[keep] / 2
-    if keep.size == 1:
+    good = half <= 3 * half.min() + 500
+    if good.sum() >= 2 or at.size < 2:
+        at, y, half = at[good], y[good], half[good]
+    origin = int(at[0])
+    x = (at - origin).astype(np.float64)
+    if at.size == 1:
         slope, level = 0.0, float(y[0])
         extrapolation = float(MAX_DRIFT_PPB)
     else:
@@ -249,20 +247,58 @@ def _fit(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.i
         slope = float(np.clip(slope, -MAX_DRIFT_PPB / 1e9, MAX_DRIFT_PPB / 1e9))
         level = float(mean_y - slope * mean_x)
         extrapolation = 0.0
-    errors = np.abs(level + slope * x - y) + half + 1.0
-    if keep.size > 1:
+    errors = _lowered(x, np.abs(level + slope * x - y) + half + 1.0)
+    if at.size > 1:
         # The worst line through both ends' errors, but never worse than not having fitted the drift at all.
         worst = (errors[0] + errors[-1]) / (x[-1] - x[0]) * 1e9
         extrapolation = float(min(worst, MAX_DRIFT_PPB + abs(slope) * 1e9))
     return Segment(
         origin=origin,
-        offset=base + level,
+        offset=base + round(level),
         drift_ppb=slope * 1e9,
         start=int(middle[0]),
         end=int(middle[-1]),
-        anchors=tuple(int(m) for m in middle[keep]),
+        anchors=tuple(int(m) for m in at),
         errors=tuple(float(e) for e in errors),
         probes=int(middle.size),
         min_rtt=int(rtt.min()),
         extrapolation_ppb=extrapolation,
     )
+
+
+def _anchors(
+    middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64], window: Ns
+) -> tuple[NDArray[np.int64], int, NDArray[np.float64], NDArray[np.float64]]:
+    """For each window the instant of its best probe, and between what the offset there lies for all of its probes.
+
+    Returns:
+        the instants; an offset that the others count from; lowest and highest offset [ns].
+    """
+    bins = (middle - middle[0]) // window
+    ranked = np.lexsort((rtt, bins))
+    _, first, count = np.unique(bins[ranked], return_index=True, return_counts=True)
+    at = middle[ranked[first]]
+    # Other probes of the window speak of the best one's instant as far as the clock can have drifted in between.
+    away = np.abs(middle - np.repeat(at, count)) + rtt // 2
+    slack = rtt / 2 + away * (MAX_DRIFT_PPB / 1e9)
+    base = int(double[0]) // 2
+    y = (double - 2 * base) / 2
+    return at, base, np.maximum.reduceat(y - slack, first), np.minimum.reduceat(y + slack, first)
+
+
+def _lowered(x: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bounds at anchors, where better ones on both sides tell more than the anchor itself: their lower convex hull."""
+    hull: list[int] = []
+    for i in range(x.size):
+        while len(hull) > 1:
+            a, b = hull[-2:]
+            if (errors[b] - errors[a]) * (x[i] - x[a]) < (errors[i] - errors[a]) * (x[b] - x[a]):
+                break
+            hull.pop()
+        hull.append(i)
+    places = x[hull]
+    nearest = np.abs(x[:, None] - places[None, :]).min(axis=1)
+    lowered: NDArray[np.float64] = np.minimum(
+        errors, np.interp(x, places, errors[hull]) + nearest * WANDER_PPB / 1e9
+    )
+    return lowered

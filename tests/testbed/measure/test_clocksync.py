@@ -80,6 +80,25 @@ def test_drift_is_found_and_busy_probes_are_left_out():
     assert segment.bound < 150 * US
 
 
+def test_probes_of_one_burst_that_were_held_up_on_different_ways_bound_each_other():
+    burst = [(50 * US, 2 * MS), (2 * MS, 50 * US)] * 4
+    fit = fit_clock(probes(0, 0.0, burst, gap=4 * MS))
+    (segment,) = fit.segments
+    assert len(segment.anchors) == 1
+    assert segment.min_rtt > 2 * MS
+    assert segment.errors[0] < 60 * US
+    found, bound = fit.to_coordinator(np.asarray([START]))
+    assert abs(int(found[0]) - START) <= bound[0] < 60 * US
+
+
+def test_a_bad_anchor_between_two_good_ones_costs_nothing():
+    good, bad = (50 * US, 50 * US), (120 * US, 130 * US)
+    fit = fit_clock(probes(0, 20.0, [good, bad, bad, bad, good]))
+    alone = fit_clock([p for i, p in enumerate(probes(0, 20.0, [good, bad, bad, bad, good])) if i in (0, 4)])
+    assert len(fit.segments[0].anchors) == 5
+    assert fit.segments[0].errors[2] < 1.5 * alone.segments[0].errors[0] < 100 * US
+
+
 def test_without_the_line_time_a_serial_link_would_have_a_bound_of_its_line_time():
     plain = probes(0, 0.0, [(50 * US, 60 * US)] * 6, wire=900 * US)
     assert fit_clock(plain).segments[0].bound < 80 * US
