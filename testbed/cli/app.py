@@ -181,6 +181,62 @@ def gap(
         pairs.gap(terminal, live, virtual)
 
 
+imports = typer.Typer(help="Turn other people's published measurements into hwprofiles and power traces.")
+app.add_typer(imports, name="import", no_args_is_help=True)
+
+Submission = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of a round, a submitter or a system.", exists=True)
+]
+Imported = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where to write BOARD/MODEL.toml and BOARD/traces/.")
+]
+Round = Annotated[str, typer.Option("--version", help="Round, e.g. v1.2, where the path does not tell.")]
+Submitter = Annotated[str, typer.Option("--submitter", help="Who submitted, where the path does not tell.")]
+Traces = Annotated[bool, typer.Option("--traces/--no-traces", help="Also write the power traces.")]
+
+
+@imports.command("mlperf-tiny")
+def import_tiny(
+    folder: Submission,
+    out: Imported = Path("imported"),
+    version: Round = "",
+    submitter: Submitter = "",
+    metered: Annotated[
+        str,
+        typer.Option(
+            "--metered", metavar="KIND:WHAT", help="What was metered, where it is not known of the board."
+        ),
+    ] = "",
+    traces: Traces = True,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Import a submission to MLPerf Tiny."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import imports as doing
+
+        doing.tiny(
+            terminal, folder, out=out, version=version, submitter=submitter, metered=metered, traces=traces
+        )
+
+
+@imports.command("mlperf-power")
+def import_power(
+    folder: Submission,
+    out: Imported = Path("imported"),
+    version: Round = "",
+    submitter: Submitter = "",
+    traces: Traces = True,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Import a submission to MLPerf Inference with power."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import imports as doing
+
+        doing.power(terminal, folder, out=out, version=version, submitter=submitter, traces=traces)
+
+
 @app.command()
 def version(json: Json = False, debug: Debug = False) -> None:
     """Say which version this is."""

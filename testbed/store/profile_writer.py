@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,30 +23,44 @@ def write_profile(profile: HwProfile, file: Path) -> None:
 
 def profile_text(profile: HwProfile) -> str:
     """The file's text; fields that hold their default are left out."""
-    return document(msgspec.to_builtins(profile, str_keys=True), profile)
+    return document(profile)
 
 
-def document(fields: dict[str, Any], value: msgspec.Struct) -> str:
-    """A Struct as a TOML document: plain keys, then tables, then arrays of tables.
-
-    Args:
-        fields: ``value`` as builtins, in the order of its class.
-    """
-    kept = {name: fields[name] for name in fields if not _default(value, name)}
-    plain = {n: v for n, v in kept.items() if not isinstance(v, dict) and not _rows(v)}
-    lines = [f"{name} = {_value(v)}" for name, v in plain.items()]
-    for name, table in kept.items():
+def document(value: msgspec.Struct) -> str:
+    """A Struct as a TOML document: plain keys, then tables, then arrays of tables; defaults are left out."""
+    fields = _said(value)
+    lines = [
+        f"{name} = {_value(v)}" for name, v in fields.items() if not isinstance(v, dict) and not _rows(v)
+    ]
+    for name, table in fields.items():
         if isinstance(table, dict):
             lines += ["", f"[{name}]", *_pairs(table)]
-    for name, rows in kept.items():
+    for name, rows in fields.items():
         for row in rows if _rows(rows) else ():
             lines += ["", f"[[{name}]]", *_pairs(row)]
     return "\n".join(lines) + "\n"
 
 
-def _default(value: msgspec.Struct, name: str) -> bool:
-    field = next(f for f in msgspec.structs.fields(value) if f.name == name)
-    return field.default is not msgspec.NODEFAULT and getattr(value, name) == field.default
+def _said(value: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a Struct that do not hold their default, Structs within them likewise."""
+    return {
+        field.name: _plain(getattr(value, field.name))
+        for field in msgspec.structs.fields(value)
+        if field.required or getattr(value, field.name) != _default(field)
+    }
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    made = field.default_factory
+    return made() if callable(made) else field.default
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field of a profile
+    if isinstance(value, msgspec.Struct):
+        return _said(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _rows(value: object) -> bool:
