@@ -18,6 +18,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
+from testbed.model.profile import MeteredKind
 from testbed.units import Ns
 
 SampleKind: TypeAlias = Literal["instant", "average", "counter"]
@@ -43,18 +44,20 @@ class RailTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     offset_w: float = 0.0
     full_scale_w: float | None = None
 
-    def step_at(self, power_w: float) -> float | None:
-        """Step of a reading [W]; ``None`` where nobody stated one.
-
-        Two independent steps of a product make one of ``hypot(i step_v, v step_a)``.
-
-        Source: JCGM 100:2008 (GUM) 5.1.2, with the sensitivities of p = v i.
-        """
+    @property
+    def level_w(self) -> float | None:
+        """Step from one power reading to the next [W]; ``None`` where nobody stated one."""
         if self.step_w is not None:
             return self.step_w
-        if self.step_v is None or self.step_a is None or not self.bus_v:
-            return None
-        return math.hypot(power_w / self.bus_v * self.step_v, self.bus_v * self.step_a)
+        return None if self.step_a is None or not self.bus_v else self.bus_v * self.step_a
+
+    @property
+    def volts_frac(self) -> float:
+        """What the step of the voltage adds to the uncertainty of the gain, as the voltage hardly moves.
+
+        Source: JCGM 100:2008 (GUM) F.2.2.1: a reading is off by at most half a step, which is worth step/sqrt(12).
+        """
+        return self.step_v / self.bus_v / math.sqrt(12) if self.step_v and self.bus_v else 0.0
 
 
 class MeterTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,8 +65,7 @@ class MeterTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         quantity: what a sample stands for (see above).
-        metered: what it covers. ``chip``: the processor's own supply; ``rail``: rails inside a board; ``board``: the
-            direct-current input of the whole board; ``wall``: mains input, power supply included.
+        metered: what it covers (`testbed.model.profile.Metered`), ``None`` where nobody said.
         period_ns: from one new value of the meter to its next [ns]; 0 where it makes one whenever it is read.
         window_ns: how long a value averages [ns]. delay_ns: from the end of that to its stamp [ns].
         delay_bound_ns: half-width of what the delay may be off by [ns]: a value that is renewed every ``period_ns``
@@ -74,7 +76,7 @@ class MeterTraits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """
 
     quantity: SampleKind
-    metered: Literal["chip", "rail", "board", "wall"]
+    metered: MeteredKind | None = None
     period_ns: Ns = 0
     window_ns: Ns = 0
     delay_ns: Ns = 0

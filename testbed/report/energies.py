@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from testbed.measure.energy import Idle, add_energies, energy_in, idle_power, total_trace
+from testbed.measure.energy import add_energies
 from testbed.model.energy import Energy
 from testbed.model.origin import Origin, weakest
 from testbed.report.rows import EnergyRow
-from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from testbed.measure.clocksync import ClockBook
     from testbed.model.ids import BoardId
+    from testbed.report.meters import Reading
     from testbed.report.policies import Material
     from testbed.store.reader import Attempt
 
@@ -29,8 +28,8 @@ def energy_row(material: Material, only: Collection[BoardId] | None = None) -> E
         only: cover no other boards than these, e.g. those that another run knows too.
     """
     parts = [
-        _attempt_energy(attempt, board_energies(attempt, clocks), only)
-        for attempt, clocks in zip(material.attempts, material.clocks, strict=True)
+        _attempt_energy(attempt, board_energies(attempt, readings), only)
+        for attempt, readings in zip(material.attempts, material.readings, strict=True)
     ]
     answered = int(material.columns.answered.sum())
     scope = "; ".join(dict.fromkeys(part.scope for part in parts)) or "nothing"
@@ -70,21 +69,12 @@ def known_boards(material: Material) -> frozenset[BoardId]:
     )
 
 
-def board_energies(attempt: Attempt, clocks: ClockBook) -> dict[BoardId, Energy]:
+def board_energies(
+    attempt: Attempt, readings: Mapping[BoardId, tuple[Reading, ...]]
+) -> dict[BoardId, Energy]:
     """Energy over the load window of every board that was seen; without a figure where it could not be had."""
     found = {drawn.board: drawn.energy for drawn in attempt.drawn}
-    metered = sorted({block.board for block in attempt.power})
-    load = attempt.window(LOAD)
-    quiet = [w for name in (IDLE_BEFORE, IDLE_AFTER) if (w := attempt.window(name)) is not None]
-    for board in metered:
-        trace = total_trace([block for block in attempt.power if block.board == board], clocks)
-        if isinstance(trace, str):
-            found[board] = _nothing(trace)
-        elif load is None:
-            found[board] = _nothing("the trial has no load window")
-        else:
-            idle: Idle = idle_power(trace, [(w.start, w.end) for w in quiet])
-            found[board] = energy_in(trace, (load.start, load.end), idle=idle)
+    found |= {board: each[0].energy for board, each in readings.items()}
     for facts in attempt.boards:
         found.setdefault(facts.id, _nothing(NO_METER))
     return dict(sorted(found.items()))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 if TYPE_CHECKING:
     from testbed.measure.stats import Estimate
     from testbed.report.rows import Analysis, EnergyRow, PolicyRow, TargetRow
@@ -20,6 +22,8 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": analysis.folder,
         "policies": {row.policy: _policy(row) for row in analysis.policies},
+        "meters": [to_builtins(row) for row in analysis.meters],
+        "crosschecks": [to_builtins(row) for row in analysis.crosschecks],
         "figures": dict(analysis.figures),
     }
 

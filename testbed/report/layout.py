@@ -36,7 +36,7 @@ def main_tables(analysis: Analysis) -> tuple[Table, ...]:
 
 def all_tables(analysis: Analysis) -> tuple[Table, ...]:
     """What the page shows: the main tables, then boards, clocks, trials and damage."""
-    made = [boards(analysis), clocks(analysis), trials(analysis), damage(analysis)]
+    made = [boards(analysis), meters(analysis), clocks(analysis), trials(analysis), damage(analysis)]
     return (*main_tables(analysis), *(table for table in made if table.body))
 
 
@@ -214,6 +214,43 @@ def boards(analysis: Analysis) -> Table:
         body=tuple(body),
         names=6,
         remarks=tuple(dict.fromkeys(f"{row.board}: {row.note}" for row in analysis.boards if row.note)),
+    )  # fmt: skip
+
+
+def meters(analysis: Analysis) -> Table:
+    """What each meter said over each load."""
+    body = [
+        (
+            row.trial,
+            row.board,
+            row.meter,
+            row.metered or words.NONE,
+            "yes" if row.used else "no",
+            words.number(row.gross_j),
+            words.number(row.net_j),
+            words.number(row.sigma_j, 2),
+            words.number(row.idle_before_w),
+            words.number(row.idle_after_w),
+            str(row.samples),
+            words.percent(row.covered_frac),
+            words.percent(row.gap_frac),
+        )
+        for row in analysis.meters
+    ]
+    why = dict.fromkeys(f"{row.board} {row.meter}: {row.reason}" for row in analysis.meters if row.reason)
+    return Table(
+        title="Meters over the load",
+        head=(
+            "trial", "board", "meter", "covers", "used", "gross J", "net J", "± J", "idle before W", "idle after W",
+            "samples", "covered", "longest gap",
+        ),
+        body=tuple(body),
+        names=5,
+        remarks=(
+            *why,
+            "±: standard uncertainty of the net; what it is made of is in the JSON; longest gap: share of the load "
+            "without a sample; of several meters on a board the one that covers most is used",
+        ),
     )  # fmt: skip
 
 

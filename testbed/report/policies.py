@@ -13,9 +13,11 @@ from testbed.measure.environment import contended
 from testbed.measure.pace import Pace, why_withhold
 from testbed.measure.stats import Estimate, missing, quantile, wilson_of
 from testbed.measure.timeline import Timeline
+from testbed.model.ids import BoardId
 from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin, weakest
 from testbed.report.columns import Columns
+from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, PolicyRow, TargetRow
 from testbed.store.reader import Attempt
 
@@ -29,13 +31,15 @@ class Material(Struct, frozen=True, kw_only=True):
     """One policy's share of a run, prepared once for every table.
 
     Attributes:
-        attempts, clocks: side by side. boards: facts by board. contended: those whose figures met contention here.
+        attempts, clocks, readings (of every meter, by board): side by side. boards: facts by board.
+        contended: boards whose figures met contention here.
         lines: timelines of all steps of the analysed records. used: boards that answered something.
     """
 
     policy: str
     attempts: tuple[Attempt, ...]
     clocks: tuple[ClockBook, ...]
+    readings: tuple[dict[BoardId, tuple[Reading, ...]], ...]
     boards: dict[str, BoardFacts]
     contended: frozenset[str]
     columns: Columns

@@ -63,6 +63,49 @@ class EnergyRow(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class MeterRow(Struct, frozen=True, kw_only=True):
+    """One meter over the load of one trial.
+
+    Attributes:
+        metered: what it covers: chip, rail, board or wall; empty where nobody said.
+        used: its figure stands for the board.
+        sigma_j: of the net (of the gross without one). sigma_gross_j: of the gross. budget: what makes the former [J].
+        idle_drift_w: idle power after less before. covered_frac, gap_frac: see `testbed.model.energy.Energy`.
+    """
+
+    trial: str
+    policy: str
+    board: str
+    meter: str
+    metered: str
+    used: bool
+    gross_j: float | None
+    net_j: float | None
+    sigma_j: float | None
+    sigma_gross_j: float | None
+    idle_before_w: float | None
+    idle_after_w: float | None
+    idle_drift_w: float | None
+    samples: int
+    covered_frac: float | None
+    gap_frac: float | None
+    budget: dict[str, float]
+    reason: str
+
+
+class CrossRow(Struct, frozen=True, kw_only=True):
+    """Two meters of one board over one load: second less first, of what is compared (net or gross)."""
+
+    trial: str
+    board: str
+    meters: tuple[str, str]
+    metered: tuple[str, str]
+    compared: str
+    difference_j: float
+    sigma_j: float
+    agree: bool
+
+
 class PolicyRow(Struct, frozen=True, kw_only=True):
     """All requests of one policy, over its trials.
 
@@ -206,6 +249,8 @@ class Analysis(Struct, frozen=True, kw_only=True):
     paces: tuple[PaceRow, ...]
     clocks: tuple[ClockRow, ...]
     boards: tuple[BoardRow, ...]
+    meters: tuple[MeterRow, ...]
+    crosschecks: tuple[CrossRow, ...]
     curves: tuple[Curve, ...]
     strips: tuple[Strip, ...]
     damage: tuple[Damage, ...]

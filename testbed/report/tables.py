@@ -13,6 +13,7 @@ from testbed.measure.pace import pace_errors
 from testbed.measure.timeline import timelines
 from testbed.report.columns import analysed, columns
 from testbed.report.energies import energy_row
+from testbed.report.meters import cross_checks, meter_rows, readings
 from testbed.report.pairs import pair_rows
 from testbed.report.policies import Material, contended_boards, policy_row
 from testbed.report.rows import (
@@ -20,6 +21,7 @@ from testbed.report.rows import (
     Bar,
     BoardRow,
     ClockRow,
+    CrossRow,
     Curve,
     PaceRow,
     PairRow,
@@ -46,6 +48,10 @@ def analyse(run: Run) -> Analysis:
     found = materials(run)
     rows = tuple(policy_row(material, energy_row(material)) for material in found)
     pairs = pair_rows(found, rows)
+    metered = [
+        (a, readings(a, clocks)) for m in found for a, clocks in zip(m.attempts, m.clocks, strict=True)
+    ]
+    checks = tuple(row for attempt, each in metered for row in cross_checks(attempt, each))
     return Analysis(
         folder=str(run.folder),
         header=run.header,
@@ -57,10 +63,12 @@ def analyse(run: Run) -> Analysis:
         paces=tuple(PaceRow(policy=m.policy, pace=pace) for m in found for pace in m.paces.values()),
         clocks=tuple(row for m in found for row in _clock_rows(m)),
         boards=tuple(row for m in found for row in _board_rows(m)),
+        meters=tuple(row for attempt, each in metered for row in meter_rows(attempt, each)),
+        crosschecks=checks,
         curves=tuple(_curve(m) for m in found if bool(m.columns.answered.any())),
         strips=tuple(strip for m in found if (strip := _strip(m)) is not None),
         damage=run.damage,
-        notes=tuple(_notes(run, found)),
+        notes=(*_notes(run, found), *_disagreements(checks)),
         figures=_figures(run, pairs),
     )
 
@@ -85,6 +93,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
         policy=policy,
         attempts=tuple(attempts),
         clocks=clocks,
+        readings=tuple(readings(a, book) for a, book in zip(attempts, clocks, strict=True)),
         boards=boards,
         contended=crowded,
         columns=columns(attempts),
@@ -238,6 +247,16 @@ def _notes(run: Run, materials: Sequence[Material]) -> Iterable[str]:
         "Intervals are at 95 %. Those of quantiles take requests as independent; those of differences draw runs of "
         "neighbouring requests together, since a queue makes them alike."
     )
+
+
+def _disagreements(checks: Sequence[CrossRow]) -> Iterable[str]:
+    for row in checks:
+        if not row.agree:
+            yield (
+                f"{row.trial}: the meters of {row.board} disagree: {row.meters[1]} ({row.metered[1]}) shows "
+                f"{row.difference_j:+.3g} J {row.compared} against {row.meters[0]} ({row.metered[0]}), but both "
+                f"together are uncertain by {row.sigma_j:.2g} J only (standard uncertainty)."
+            )
 
 
 def _figures(run: Run, pairs: Sequence[PairRow]) -> dict[str, float]:

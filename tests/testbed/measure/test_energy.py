@@ -1,4 +1,4 @@
-"""Energy is additive, interpolated at the edges, and refused where the samples cannot carry it."""
+"""Energy is interpolated at the edges, comes with its uncertainty, and is refused where the samples cannot carry it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ import math
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from testbed.measure.clocksync import COORDINATOR, ClockBook
-from testbed.measure.energy import Idle, add_energies, energy_in, idle_power, integrate, total_trace
-from testbed.model.energy import Energy, PowerTrace
+from testbed.measure.energy import EnergyBook, Idle, add_energies
+from testbed.model.energy import UNKNOWN_METER, Energy, PowerTrace
+from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
-from testbed.model.record import PowerSamples
 from testbed.units import MS, S
 
 
-def trace(watts, *, period=100 * MS, begin=0, bound=0):
+def trace(watts, *, period=100 * MS, begin=0, **known):
     t = begin + np.arange(len(watts), dtype=np.int64) * period
     return PowerTrace(
         t=t,
@@ -27,33 +24,25 @@ def trace(watts, *, period=100 * MS, begin=0, bound=0):
         meter="m",
         board="b",
         origin=Origin.EMULATED,
-        bound=bound,
+        **known,
     )
 
 
-@given(
-    st.lists(st.floats(0, 100), min_size=2, max_size=50),
-    st.lists(st.integers(0, 5 * S), min_size=3, max_size=3, unique=True).map(sorted),
-)
-def test_energy_is_additive_over_adjacent_intervals(watts, cuts):
-    power = trace(watts)
-    a, b, c = cuts
-    parts = integrate(power, (a, b)) + integrate(power, (b, c))
-    assert integrate(power, (a, c)) == pytest.approx(parts, rel=1e-9, abs=1e-9)
+def book(watts, **known):
+    return EnergyBook(trace(watts, **known))
+
+
+def gain(frac):
+    return msgspec.structs.replace(UNKNOWN_METER, gain_frac=frac)
 
 
 def test_edges_are_interpolated_on_a_ramp():
-    ramp = trace([0.0, 1.0, 2.0, 3.0, 4.0], period=S)
-    assert integrate(ramp, (500 * MS, 3_500 * MS)) == pytest.approx(0.5 * (0.5 + 3.5) * 3)
-
-
-def test_large_stamps_lose_no_precision():
-    late = trace([2.0] * 50, begin=10**18)
-    assert integrate(late, (10**18 + 1 * S, 10**18 + 3 * S)) == pytest.approx(4.0, rel=1e-12)
+    ramp = book([0.0, 1.0, 2.0, 3.0, 4.0], period=S)
+    assert ramp.gross((500 * MS, 3_500 * MS)) == pytest.approx(0.5 * (0.5 + 3.5) * 3)
 
 
 def test_net_is_gross_less_idle():
-    found = energy_in(trace([5.0] * 100), (1 * S, 9 * S), idle=Idle(power_w=2.0, sigma_w=0.0))
+    found = book([5.0] * 100).energy((1 * S, 9 * S), Idle(power_w=2.0, sigma_w=0.0))
     assert found.gross_j == pytest.approx(40)
     assert found.idle_j == pytest.approx(16)
     assert found.net_j == pytest.approx(24)
@@ -61,11 +50,32 @@ def test_net_is_gross_less_idle():
     assert found.origin is Origin.EMULATED
 
 
+def test_it_says_how_well_the_interval_is_covered():
+    whole = book([5.0] * 100).energy((1 * S, 9 * S))
+    assert (whole.samples, whole.covered_frac) == (81, pytest.approx(1.0))
+    assert whole.gap_frac == pytest.approx(0.1 / 8)
+    power = trace([5.0] * 100)
+    keep = np.r_[0:30, 40:100]
+    holed = EnergyBook(
+        PowerTrace(
+            t=power.t[keep],
+            power_w=power.power_w[keep],
+            rail="r",
+            meter="m",
+            board="b",
+            origin=Origin.MEASURED,
+        )
+    ).energy((0, 9_900 * MS))
+    assert holed.gap_frac == pytest.approx(1.1 / 9.9)
+    assert holed.covered_frac == pytest.approx(1 - 1.1 / 9.9)
+
+
 def test_without_idle_there_is_gross_but_no_net_and_a_reason():
-    found = energy_in(trace([5.0] * 100), (1 * S, 9 * S), idle=Idle(power_w=None, reason="nobody looked"))
+    found = book([5.0] * 100).energy((1 * S, 9 * S), Idle(power_w=None, reason="nobody looked"))
     assert found.gross_j == pytest.approx(40)
     assert found.net_j is None
     assert found.reason == "nobody looked"
+    assert "no idle power" in book([5.0] * 100).energy((1 * S, 9 * S)).reason
 
 
 @pytest.mark.parametrize(
@@ -75,88 +85,78 @@ def test_without_idle_there_is_gross_but_no_net_and_a_reason():
         (trace([1.0] * 100), (5 * S, 15 * S), "51%"),
         (trace([1.0] * 100), (3 * S, 3 * S), "empty"),
         (trace([]), (0, S), "0 power samples"),
+        (trace([1.0] * 100, over=np.array([[2 * S, 2 * S]])), (S, 9 * S), "end of its range"),
     ],
-    ids=["too few", "leaves the trace", "empty", "no samples"],
+    ids=["too few", "leaves the trace", "empty", "no samples", "saturated"],
 )
 def test_refused_with_a_reason_never_zero(power, span, reason):
-    found = energy_in(power, span)
+    found = EnergyBook(power).energy(span)
     assert found.gross_j is None
     assert found.net_j is None
     assert found.sigma_j is None
     assert reason in found.reason
 
 
+def test_saturation_elsewhere_spoils_nothing():
+    power = trace([1.0] * 100, over=np.array([[500 * MS, 600 * MS]]))
+    assert EnergyBook(power).energy((S, 9 * S)).gross_j == pytest.approx(8.0)
+
+
 def test_a_hole_of_over_a_fifth_is_refused():
     whole = trace([1.0] * 100)
     keep = np.r_[0:30, 60:100]
-    holed = PowerTrace(
-        t=whole.t[keep], power_w=whole.power_w[keep], rail="r", meter="m", board="b", origin=Origin.MEASURED
+    holed = EnergyBook(
+        PowerTrace(
+            t=whole.t[keep],
+            power_w=whole.power_w[keep],
+            rail="r",
+            meter="m",
+            board="b",
+            origin=Origin.MEASURED,
+        )
     )
-    assert "without a power sample" in energy_in(holed, (0, 9_900 * MS)).reason
-    assert energy_in(holed, (0, 2_900 * MS)).gross_j == pytest.approx(2.9)
+    assert "without a power sample" in holed.energy((0, 9_900 * MS)).reason
+    assert holed.energy((0, 2_900 * MS)).gross_j == pytest.approx(2.9)
 
 
-def test_sigma_of_a_constant_load_is_the_quantisation_step():
-    found = energy_in(trace([3.0] * 101), (0, 10 * S), idle=Idle(power_w=1.0, sigma_w=0.0), step_w=0.04)
-    assert found.sigma_j == pytest.approx(0.04 / math.sqrt(12) * 10)
+def test_gain_counts_on_the_net_and_offset_on_the_gross_only():
+    meter = book([5.0] * 101, traits=gain(0.01), step_w=0.0, offset_w=0.1)
+    found = meter.energy((0, 10 * S), Idle(power_w=3.0, sigma_w=0.0))
+    assert found.sigma_j == pytest.approx(0.01 * 20)
+    assert found.sigma_gross_j == pytest.approx(math.hypot(0.01 * 50, 0.1 * 10))
+    gross_only = meter.energy((0, 10 * S))
+    assert gross_only.sigma_j == pytest.approx(found.sigma_gross_j)
 
 
-def test_sigma_grows_with_edges_clock_and_idle():
-    step = trace([1.0] * 20 + [5.0] * 60 + [1.0] * 20)
-    span = (1_950 * MS, 7_950 * MS)
-    plain = energy_in(step, span, idle=Idle(power_w=1.0, sigma_w=0.0), step_w=0.0).sigma_j
-    # Two edges, each half a period times a step of 4 W.
-    assert plain == pytest.approx(math.hypot(0.2, 0.2) / math.sqrt(3))
-    blurred = trace(step.power_w.tolist(), bound=50 * MS)
-    assert energy_in(blurred, span, idle=Idle(power_w=1.0, sigma_w=0.0), step_w=0.0).sigma_j > plain
-    assert energy_in(step, span, idle=Idle(power_w=1.0, sigma_w=0.1), step_w=0.0).sigma_j > plain
-    assert energy_in(step, span, idle=Idle(power_w=1.0), step_w=0.0, gain_frac=0.05).sigma_j > plain
+def test_the_budget_adds_up_to_sigma_and_names_the_idle():
+    power = book([1.0] * 20 + [5.0] * 60 + [1.0] * 20, traits=gain(0.02), bound=10 * MS)
+    found = power.energy((1_950 * MS, 7_950 * MS), Idle(power_w=1.0, sigma_w=0.1))
+    assert found.sigma_j == pytest.approx(math.hypot(*found.budget.values()))
+    assert set(found.budget) == {"steps", "sampling", "edges", "time", "gain", "idle"}
+    assert found.budget["idle"] == pytest.approx(0.6)
 
 
-def test_idle_power_counts_the_disagreement_of_before_and_after():
-    power = trace([1.0] * 50 + [9.0] * 50 + [1.2] * 50)
+def test_idle_power_counts_the_disagreement_of_before_and_after_and_shows_the_drift():
+    power = book([1.0] * 50 + [9.0] * 50 + [1.2] * 50, step_w=0.0)
     spans = [(0, 4 * S), (10_500 * MS, 14_500 * MS)]
-    found = idle_power(power, spans)
+    found = power.idle(spans)
     assert found.power_w == pytest.approx(1.1)
     assert found.sigma_w == pytest.approx(0.1 / math.sqrt(3))
-    assert "no idle window" in idle_power(power, []).reason
-    assert "power samples" in idle_power(power, [(0, 100 * MS)]).reason
+    assert found.drift_w == pytest.approx(0.2)
+    assert power.energy((5 * S, 10 * S), found).idle_drift_w == pytest.approx(0.2)
+    assert "no idle window" in power.idle([]).reason
+    assert "power samples" in power.idle([(0, 100 * MS)]).reason
 
 
-BLOCK = PowerSamples(
-    board="b",
-    boot=COORDINATOR,
-    meter="ina3221",
-    rails=("VDD_GPU", "NC", "VDD_CPU"),
-    total=("VDD_GPU", "VDD_CPU"),
-    t=(0, S, 2 * S),
-    power_w=(1.0, 100.0, 2.0, 1.5, 100.0, 2.5, 2.0, 100.0, 3.0),
-    origin="cited",
-)
-
-
-def test_only_the_total_rails_are_added():
-    found = total_trace([BLOCK], ClockBook({}))
-    assert found.power_w.tolist() == [3.0, 4.0, 5.0]
-    assert found.rail == "VDD_GPU+VDD_CPU"
-    assert found.origin is Origin.CITED
-
-
-def test_overlapping_blocks_give_increasing_stamps():
-    again = msgspec.structs.replace(BLOCK, t=(S, 2 * S, 3 * S))
-    assert total_trace([again, BLOCK], ClockBook({})).t.tolist() == [0, S, 2 * S, 3 * S]
-
-
-@pytest.mark.parametrize(
-    ("blocks", "reason"),
-    [
-        ([], "no power samples"),
-        ([msgspec.structs.replace(BLOCK, total=())], "board's total"),
-        ([msgspec.structs.replace(BLOCK, boot=0)], "never probed"),
-    ],
-)
-def test_no_trace_without_a_reason(blocks, reason):
-    assert reason in total_trace(blocks, ClockBook({}))
+def test_idle_power_is_told_by_samples_that_saw_nothing_but_idle():
+    """A value that averages a second still holds the load half a second after its end."""
+    average = MeterTraits(quantity="average", window_ns=S)
+    watts = np.convolve(np.where(np.arange(200) < 100, 9.0, 1.0), np.ones(10) / 10)[:200]
+    found = book(watts, traits=average, step_w=0.0).idle([(10 * S, 14 * S)])
+    assert found.power_w == pytest.approx(1.0)
+    short = book(watts, traits=average).idle([(10 * S, 11 * S)])
+    assert short.power_w is None
+    assert "looks back 1 s" in short.reason
 
 
 def test_a_sum_with_a_missing_part_is_missing():

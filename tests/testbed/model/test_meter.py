@@ -31,12 +31,14 @@ def test_a_board_says_its_meters_in_the_journal_and_an_old_line_has_none():
     assert msgspec.convert(old, BoardFacts).meters == {}
 
 
-def test_the_step_of_a_product_grows_with_the_current():
+def test_a_product_has_the_step_of_its_current_and_the_gain_of_its_voltage():
     rail = INA3221.rail("VDD_IN")
-    assert rail.step_at(0.0) == pytest.approx(0.04)
-    assert rail.step_at(50.0) == pytest.approx(math.hypot(0.08, 0.04))
+    assert rail.level_w == pytest.approx(0.04)
+    assert rail.volts_frac == pytest.approx(0.0016 / math.sqrt(12))
+    assert RailTraits(step_a=0.008).level_w is None
+    assert RailTraits().volts_frac == 0.0
 
 
 def test_a_named_rail_goes_before_the_rule_for_all():
-    assert INA3221.rail("VDD_SOC").step_at(9.0) == 0.001
-    assert msgspec.structs.replace(INA3221, rails={}).rail("VDD_SOC").step_at(9.0) is None
+    assert INA3221.rail("VDD_SOC").level_w == 0.001
+    assert msgspec.structs.replace(INA3221, rails={}).rail("VDD_SOC").level_w is None

@@ -20,7 +20,7 @@ def document(tmp_path_factory):
 
 def test_keys_are_exactly_those_of_schema_1(document):
     made, folder = document
-    assert set(made) == {"schema", "run", "policies", "figures"}
+    assert set(made) == {"schema", "run", "policies", "meters", "crosschecks", "figures"}
     assert (made["schema"], made["run"]) == (1, str(folder))
     for policy in made["policies"].values():
         assert set(policy) == {"requests", "outcomes", "p99_ms", "energy_mj_per_request", "targets"}
@@ -33,6 +33,16 @@ def test_keys_are_exactly_those_of_schema_1(document):
             assert set(target["response_ms"]) == {"p50", "p95"}
             low, high = target["accuracy_ci"]
             assert low <= target["accuracy"] <= high
+
+
+def test_meters_tell_idle_before_and_after_coverage_and_what_sigma_is_made_of(document):
+    made, _ = document
+    row = made["meters"][0]
+    assert (row["board"], row["meter"], row["used"]) == ("jetson", "ina3221", True)
+    assert row["idle_drift_w"] == row["idle_after_w"] - row["idle_before_w"]
+    assert {"steps", "sampling", "edges", "time", "gain", "idle"} == set(row["budget"])
+    assert 0 < row["gap_frac"] < 0.1 < row["covered_frac"] <= 1
+    assert made["crosschecks"] == []
 
 
 def test_it_is_strict_json(document):

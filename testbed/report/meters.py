@@ -1,0 +1,155 @@
+"""What each meter of each board said over the load of a trial, and whether two on one board agree."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from testbed.measure.energy import EnergyBook, Idle, Span
+from testbed.measure.trace import total_trace
+from testbed.model.energy import Energy
+from testbed.model.ids import BoardId
+from testbed.model.origin import Origin
+from testbed.report.rows import CrossRow, MeterRow
+from testbed.store.schema import IDLE_AFTER, IDLE_BEFORE, LOAD
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from testbed.measure.clocksync import ClockBook
+    from testbed.store.reader import Attempt
+
+WIDEST_FIRST = ("wall", "board", "rail", "chip", None)
+BEYOND = 2.0
+"""So many combined standard uncertainties apart, two meters disagree (GUM 6.3.3: about 95 % of them are nearer)."""
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One meter over the load of one trial.
+
+    Attributes:
+        kind: what it covers (chip, rail, board, wall), ``None`` where nobody said.
+        load: the load window, and the trace behind the figures; ``None`` where one of them is missing.
+    """
+
+    board: BoardId
+    meter: str
+    kind: str | None
+    energy: Energy
+    idle: Idle
+    load: Span | None = None
+    book: EnergyBook | None = None
+
+
+def readings(attempt: Attempt, clocks: ClockBook) -> dict[BoardId, tuple[Reading, ...]]:
+    """All meters of every metered board; first the one whose figure stands for the board.
+
+    That is the one that covers most, among those with a figure; among equals the surest.
+    """
+    found: dict[BoardId, list[Reading]] = {}
+    for board, meter in sorted({(block.board, block.meter) for block in attempt.power}):
+        found.setdefault(board, []).append(_read(attempt, clocks, board, meter))
+    return {board: tuple(sorted(each, key=_rank)) for board, each in found.items()}
+
+
+def meter_rows(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) -> Iterable[MeterRow]:
+    """One row per meter."""
+    for each in found.values():
+        for place, reading in enumerate(each):
+            energy, idle = reading.energy, reading.idle
+            before, after = (
+                (idle.windows_w[0], idle.windows_w[-1]) if len(idle.windows_w) > 1 else (idle.power_w, None)
+            )
+            yield MeterRow(
+                trial=attempt.start.trial,
+                policy=attempt.start.policy,
+                board=reading.board,
+                meter=reading.meter,
+                metered=reading.kind or "",
+                used=place == 0,
+                gross_j=energy.gross_j,
+                net_j=energy.net_j,
+                sigma_j=energy.sigma_j,
+                sigma_gross_j=energy.sigma_gross_j,
+                idle_before_w=before,
+                idle_after_w=after,
+                idle_drift_w=idle.drift_w,
+                samples=energy.samples,
+                covered_frac=energy.covered_frac,
+                gap_frac=energy.gap_frac,
+                budget=energy.budget,
+                reason=energy.reason,
+            )
+
+
+def cross_checks(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) -> Iterable[CrossRow]:
+    """Every two meters of a board that both have a figure.
+
+    Meters that cover the same must show the same net energy (gross, where one has no net). One that covers less must
+    not show more gross energy than one that covers more. Those of which nobody said what they cover are not compared.
+    """
+    for each in found.values():
+        telling = [reading for reading in each if reading.energy.gross_j is not None and reading.kind]
+        for one, two in itertools.combinations(telling, 2):
+            alike = one.kind == two.kind
+            net = alike and one.energy.net_j is not None and two.energy.net_j is not None
+            values = [e.net_j if net else e.gross_j for e in (one.energy, two.energy)]
+            sigmas = [e.sigma_j if net else e.sigma_gross_j for e in (one.energy, two.energy)]
+            difference = (values[1] or 0.0) - (values[0] or 0.0)
+            sigma = math.hypot(*(s or 0.0 for s in sigmas))
+            yield CrossRow(
+                trial=attempt.start.trial,
+                board=one.board,
+                meters=(one.meter, two.meter),
+                metered=(one.kind or "", two.kind or ""),
+                compared="net" if net else "gross",
+                difference_j=difference,
+                sigma_j=sigma,
+                agree=(abs(difference) if alike else difference) <= BEYOND * sigma,
+            )
+
+
+def _rank(reading: Reading) -> tuple[bool, int, float, str]:
+    sigma = reading.energy.sigma_j
+    return (
+        reading.energy.gross_j is None,
+        WIDEST_FIRST.index(reading.kind),
+        math.inf if sigma is None else sigma,
+        reading.meter,
+    )
+
+
+def _read(attempt: Attempt, clocks: ClockBook, board: BoardId, meter: str) -> Reading:
+    facts = next((f for f in attempt.boards if f.id == board), None)
+    traits = facts.meters.get(meter) if facts is not None else None
+    kind = traits.metered if traits is not None else None
+    blocks = [block for block in attempt.power if (block.board, block.meter) == (board, meter)]
+    trace = total_trace(blocks, clocks, traits)
+    load = attempt.window(LOAD)
+    if isinstance(trace, str) or load is None:
+        why = trace if isinstance(trace, str) else "the trial has no load window"
+        return Reading(
+            board=board, meter=meter, kind=kind, energy=_nothing(why), idle=Idle(power_w=None, reason=why)
+        )
+    book = EnergyBook(trace)
+    quiet = [w for name in (IDLE_BEFORE, IDLE_AFTER) if (w := attempt.window(name)) is not None]
+    idle = book.idle([(w.start, w.end) for w in quiet])
+    span = (load.start, load.end)
+    return Reading(
+        board=board,
+        meter=meter,
+        kind=kind,
+        energy=book.energy(span, idle),
+        idle=idle,
+        load=span,
+        book=book,
+    )
+
+
+def _nothing(reason: str) -> Energy:
+    return Energy(
+        gross_j=None, idle_j=None, sigma_j=None, scope="nothing", origin=Origin.MEASURED, reason=reason
+    )
