@@ -106,14 +106,17 @@ def read_power_run(folder: Path, submission: Submission, model: str, scenario: s
     metered = WALL if log.volts is None or log.volts > MAINS_V else INPUT
     meter, meter_accuracy = read_meter(folder.parent / "power" / "ptd_logs.txt")
     accuracy, samples = read_accuracy(folder.parents[1] / "accuracy" / "accuracy.txt")
+    known = dict(zip(logged.p, logged.ms, strict=True))
+    inner = tuple(p for p in logged.p if 0 < p < 1)
     run = PowerRun(
         submission=submission,
         model=model,
         scenario=logged.scenario,
         path=path,
-        p=logged.p,
-        ms=logged.ms,
+        p=inner,
+        ms=tuple(known[p] for p in inner),
         mean_ms=logged.mean_ms,
+        extremes_ms=(known[0.0], known[1.0]) if {0.0, 1.0} <= known.keys() else None,
         queries=logged.counted,
         mean_w=power.mean_w,
         window_s=logged.window_s,

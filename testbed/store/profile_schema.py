@@ -11,14 +11,16 @@ from typing import Any
 import msgspec
 
 from testbed.model.profile import HwProfile
+from testbed.store.ladders import Ladder
 
 
 def schema_text() -> str:
     """The schema as it must stand in ``hwprofiles/schema.json``."""
-    schema = _tidy(msgspec.json.schema(HwProfile))
+    roots, parts = msgspec.json.schema_components([HwProfile, Ladder], ref_template="#/$defs/{name}")
+    schema = {"anyOf": list(roots), "$defs": _tidy(parts)}
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Hardware profile: what is known of one model on one kind of board",
+        "title": "Hardware profile: what is known of one model on one kind of board; or a ladder of many",
     }
     return (
         msgspec.json.format(msgspec.json.encode({**head, **schema}, order="deterministic"), indent=2).decode()

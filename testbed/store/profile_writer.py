@@ -26,12 +26,19 @@ def profile_text(profile: HwProfile) -> str:
     return document(profile)
 
 
-def document(value: msgspec.Struct) -> str:
-    """A Struct as a TOML document: plain keys, then tables, then arrays of tables; defaults are left out."""
+def document(value: msgspec.Struct, *, inline: tuple[str, ...] = ()) -> str:
+    """A Struct as a TOML document: plain keys, then tables, then arrays of tables; defaults are left out.
+
+    Args:
+        inline: arrays of tables that get one line a row instead.
+    """
     fields = _said(value)
+    one_line = {name: fields.pop(name) for name in inline}
     lines = [
         f"{name} = {_value(v)}" for name, v in fields.items() if not isinstance(v, dict) and not _rows(v)
     ]
+    for name, rows in one_line.items():
+        lines += [f"{name} = [", *(f"  {_value(row)}," for row in rows), "]"]
     for name, table in fields.items():
         if isinstance(table, dict):
             lines += ["", f"[{name}]", *_pairs(table)]

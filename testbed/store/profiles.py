@@ -1,4 +1,4 @@
-"""Reads ``hwprofiles/<board>/<model>.toml`` into `HwProfile` values, refusing what is incomplete or out of order.
+"""Reads the files of ``hwprofiles/<board>/`` into `HwProfile` values, refusing what is incomplete or out of order.
 
 History of the file's ``schema``: 1, first version. What was added since is optional under the same number: ``metered``,
 ``energy_mj``, ``accuracy_metric``, ``confidence``, ``provenance``.
@@ -14,6 +14,7 @@ from testbed import resources
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
 from testbed.model.profile import HwProfile, InferenceEnergy, Quantity, Service
+from testbed.store import ladders
 from testbed.store.profile_checks import check_names, check_profile
 
 if TYPE_CHECKING:
@@ -56,14 +57,26 @@ def load_profile(file: Path) -> HwProfile:
 
 
 def load_profiles(folder: Path) -> dict[str, HwProfile]:
-    """Every profile of a folder, by name of the model.
+    """Every profile of a folder, by name of the model; those of its ladder, if it has one, included.
 
     Raises:
-        ConfigError: the folder does not exist, holds no profile, or one of them is wrong.
+        ConfigError: the folder does not exist, holds no profile, one of them is wrong, or a model comes twice.
     """
     if not folder.is_dir():
         raise ConfigError("no such folder of profiles", file=folder, cure="Check the name of the profile")
-    profiles = {profile.model: profile for profile in map(load_profile, sorted(folder.glob("*.toml")))}
+    files = [file for file in sorted(folder.glob("*.toml")) if file.name != ladders.FILE]
+    profiles = {profile.model: profile for profile in map(load_profile, files)}
+    ladder = folder / ladders.FILE
+    if ladder.is_file():
+        rungs = ladders.profiles_of(ladders.load_ladder(ladder), ladder)
+        if twice := sorted(rungs.keys() & profiles.keys()):
+            raise ConfigError(
+                f"{', '.join(twice)} also in a file of its own",
+                file=ladder,
+                key="rungs",
+                cure="Keep one of them",
+            )
+        profiles = dict(sorted({**profiles, **rungs}.items()))
     if not profiles:
         raise ConfigError("no profile in this folder", file=folder, cure="Run: testbed profile BOARD MODEL")
     return profiles

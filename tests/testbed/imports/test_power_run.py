@@ -37,7 +37,13 @@ RUN = PowerRun(
     samples=50000,
 )
 MULTI = msgspec.structs.replace(
-    RUN, scenario="MultiStream", p=(0.0, 0.5, 1.0), ms=(40.0, 41.0, 50.0), mean_ms=41.5, queries=245
+    RUN,
+    scenario="MultiStream",
+    p=(0.5, 0.99),
+    ms=(41.0, 50.0),
+    mean_ms=90.0,
+    queries=245,
+    extremes_ms=(1.0, 99.0),
 )
 
 
@@ -74,11 +80,13 @@ def test_either_the_mean_is_right_or_the_quantiles_stay_as_published(p50, up90, 
         assert (p, found) == ((0.5, 0.9, 0.99), ms)
 
 
-def test_quantiles_that_reach_down_to_the_shortest_are_cited_as_they_are():
-    assert with_mean(MULTI.p, MULTI.ms, MULTI.mean_ms) == (MULTI.p, MULTI.ms, False)
+def test_quantiles_that_need_no_shortest_time_are_cited_as_they_are():
+    assert with_mean((0.0, 1.0), (1.0, 2.0), 1.2) == ((0.0, 1.0), (1.0, 2.0), False)
     assert with_mean(RUN.p, RUN.ms, None)[2] is False
     profile = made(RUN, MULTI)
     assert [row.origin for row in profile.service] == [Origin.DERIVED, Origin.CITED]
+    assert profile.service[1].ms == MULTI.ms
+    assert "extremes 1 and 99 ms" in profile.service[1].source
 
 
 def test_a_profile_holds_energy_per_sample_of_both_batch_sizes():

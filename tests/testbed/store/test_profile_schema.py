@@ -16,6 +16,7 @@ def test_the_shipped_schema_is_that_of_the_code():
 
 def test_it_names_every_field_and_no_other():
     schema = json.loads(schema_text())
+    assert {part["$ref"] for part in schema["anyOf"]} == {"#/$defs/HwProfile", "#/$defs/Ladder"}
     profile = schema["$defs"]["HwProfile"]
     assert set(profile["properties"]) == set(HwProfile.__struct_fields__)
     assert profile["additionalProperties"] is False
