@@ -118,7 +118,8 @@ def profile(
     """Measure a model on a board, and write the profile.
 
     Raises:
-        ConfigError: no such board or model. LinkError, BoardError: the board did not do it.
+        ConfigError: no such board or model, or a file that could not be read back.
+        LinkError, BoardError: the board did not do it.
     """
     from testbed.campaign.profile import profile_board
     from testbed.coordinator.labfile import read_lab
@@ -127,6 +128,10 @@ def profile(
     read = read_lab(resources.lab(lab))
     task, folder = task_of(catalog)
     file = out if out is not None else Path(board) / f"{model}.toml"
+    if file.name != f"{model}.toml":
+        raise ConfigError(
+            "a profile goes by the name of its model", key="--out", cure=f"Give {Path(board) / model}.toml"
+        )
     made = profile_board(
         read,
         board,

@@ -48,6 +48,11 @@ def door(*, json: bool, debug: bool) -> Iterator[Terminal]:
     """
     terminal = Terminal(json=json)
     previous = signal.signal(signal.SIGTERM, _interrupt)
+    # A shell starts the background jobs of a script with SIGINT ignored. Then an event loop would not take it over,
+    # and what SIGTERM becomes would strike anywhere, with boards left as they were set. So it is never ignored here.
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield terminal
         sys.stdout.flush()
@@ -69,6 +74,8 @@ def door(*, json: bool, debug: bool) -> Iterator[Terminal]:
     finally:
         terminal.done()
         signal.signal(signal.SIGTERM, previous)
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def code_of(error: BaseException) -> Exit:
@@ -118,6 +125,4 @@ def _cause(error: BaseException) -> BaseException:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """A polite kill is an interrupt: state is saved either way."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background job
-        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)  # whoever runs an event loop has a handler that ends it in order

@@ -80,9 +80,10 @@ def contended(use: HostUse) -> str:
     wait = use.wait_frac if use.wait_frac is not None else use.stalled_frac
     if wait is None:
         return "this host does not say how long work waited for a core"
-    what = "waiting for a core" if use.wait_frac is not None else "some task waiting for a core"
+    if wait > LIMIT_FRAC and use.wait_frac is not None:
+        return f"waited for a core for {wait:.1%} of the time it ran, limit {LIMIT_FRAC:.0%}"
     if wait > LIMIT_FRAC:
-        return f"{what} {wait:.1%} of the time, limit {LIMIT_FRAC:.0%}"
+        return f"some task waited for a core {wait:.1%} of the time, limit {LIMIT_FRAC:.0%}"
     if use.steal_frac is not None and use.steal_frac > LIMIT_FRAC:
         return f"{use.steal_frac:.1%} stolen by the hypervisor, limit {LIMIT_FRAC:.0%}"
     return ""

@@ -96,7 +96,7 @@ def _attempt_energy(
     telling = [board for board in energies if board not in {*blind, *left_out}]
     without = ", ".join(f"{board} ({why})" for board, why in sorted({**blind, **left_out}.items()))
     if not telling:
-        return _nothing(f"no energy: {without or 'no board was seen'}", without)
+        return _nothing(without or "no board was seen", without)
     worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
     if worked and not worked.intersection(telling):
         # The idle of bystanders is no cost of this policy, and next to nothing would look like a bargain.

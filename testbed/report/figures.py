@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from testbed.report.rows import Analysis, Strip
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_LETTER_IN = 0.085  # a letter of the tick labels, rather too wide than too narrow
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _SETTINGS = {
@@ -116,7 +117,8 @@ def accuracy_against_target(analysis: Analysis) -> str:
 def timeline(strip: Strip) -> str:
     """What ran where: bars are executions, the thin line behind runs from arrival to the answer of that step."""
     lanes = {board: place for place, board in enumerate(strip.boards)}
-    figure, axes = _blank(8.0, 0.8 + 0.8 * max(1, len(lanes)))
+    longest = max((len(board) for board in lanes), default=0)
+    figure, axes = _blank(8.0, 0.8 + 0.8 * max(1, len(lanes)), left=0.2 + _LETTER_IN * longest, top=0.35)
     for place, (board, lane) in enumerate(lanes.items()):
         bars = [bar for bar in strip.bars if bar.board == board]
         if not bars:
@@ -134,7 +136,8 @@ def timeline(strip: Strip) -> str:
         handles=[Patch(color="0.3", label="executing"), Patch(color="0.8", label="arrival to answer")],
         frameon=False,
         loc="upper right",
-        bbox_to_anchor=(1.0, 1.25),
+        bbox_to_anchor=(1.0, 1.0 + 0.35 / (0.3 + 0.8 * max(1, len(lanes)))),
+        borderaxespad=0.2,
         ncols=2,
     )
     return _svg(figure)
@@ -180,9 +183,13 @@ def _levels(spans: list[tuple[float, float]]) -> np.ndarray[tuple[int], np.dtype
     return np.asarray(level) / max(1, len(free) - 1) * 0.7 - 0.35
 
 
-def _blank(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), layout="tight")
+def _blank(width: float, height: float, *, left: float = 0.65, top: float = 0.1) -> tuple[Figure, Axes]:
+    """Axes with margins in inches; a layout engine would draw everything twice to find them."""
+    figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
+    figure.subplots_adjust(
+        left=left / width, right=1 - 0.15 / width, bottom=0.5 / height, top=1 - top / height
+    )
     return figure, figure.add_subplot()
 
 

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from testbed.report.figures import draw_figures
-from testbed.report.layout import Table, all_tables
+from testbed.report.layout import Table, detail_tables, main_tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,9 +21,9 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2.2rem 0 .5rem}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.86rem;font-variant-numeric:tabular-nums}
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}
-th.n,td.n{text-align:left}thead th{border-bottom:2px solid #888}
+td{white-space:nowrap}th.n,td.n{text-align:left;white-space:normal}thead th{border-bottom:2px solid #888}
 .remark,.note{color:#444;font-size:.86rem;margin:.3rem 0}.missed{color:#a40000;font-weight:600}.reached{color:#006644}
-.withheld{color:#8a5a00}figure{margin:1rem 0}img{max-width:100%}figcaption{color:#444;font-size:.86rem}
+.withheld{color:#8a5a00}.plots{display:flex;flex-wrap:wrap;gap:0 2rem}figure{margin:1rem 0}img{max-width:100%}figcaption{color:#444;font-size:.86rem}
 .verdict{font-weight:600}pre{background:#f6f6f6;padding:.6rem;overflow-x:auto;font-size:.8rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.86rem}
 dt{color:#555}dd{margin:0;overflow-wrap:anywhere}
@@ -50,9 +50,12 @@ def page(analysis: Analysis) -> str:
         f'<p class="note">Run {escape(header.run)}, {escape(header.created)}</p>',
         f'<p class="verdict">{escape(_VERDICTS[analysis.verdict])}</p>',
         *(f'<p class="note">{escape(note)}</p>' for note in analysis.notes),
-        *(table_to_html(table) for table in all_tables(analysis)),
+        *(table_to_html(table) for table in main_tables(analysis)),
         "<h2>Plots</h2>",
+        '<div class="plots">',
         *(_figure(name, svg) for name, svg in draw_figures(analysis).items()),
+        "</div>",
+        *(table_to_html(table) for table in detail_tables(analysis)),
         "<h2>What is measured and what is not</h2>",
         *_origins(analysis),
         "<h2>Provenance</h2>",

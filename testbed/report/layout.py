@@ -34,10 +34,10 @@ def main_tables(analysis: Analysis) -> tuple[Table, ...]:
     return tuple(table for table in made if table.body)
 
 
-def all_tables(analysis: Analysis) -> tuple[Table, ...]:
-    """What the page shows: the main tables, then boards, clocks, trials and damage."""
+def detail_tables(analysis: Analysis) -> tuple[Table, ...]:
+    """What only the page shows: boards, meters, clocks, trials and damage."""
     made = [boards(analysis), meters(analysis), clocks(analysis), trials(analysis), damage(analysis)]
-    return (*main_tables(analysis), *(table for table in made if table.body))
+    return tuple(table for table in made if table.body)
 
 
 def targets(analysis: Analysis) -> Table:
@@ -213,7 +213,7 @@ def boards(analysis: Analysis) -> Table:
         ),
         body=tuple(body),
         names=6,
-        remarks=tuple(dict.fromkeys(f"{row.board}: {row.note}" for row in analysis.boards if row.note)),
+        remarks=tuple(dict.fromkeys(f"{row.board} under {row.policy}: {row.note}" for row in analysis.boards if row.note)),
     )  # fmt: skip
 
 

@@ -86,19 +86,28 @@ def find_folder(name: str, *, beside: Path | None = None) -> Path:
     """The folder of a board's profiles.
 
     Args:
-        name: a folder's name below ``hwprofiles``, or a path.
-        beside: a lab file; a path with a separator in it is taken relative to its folder.
+        name: a path with a separator in it, or the name of a folder below ``hwprofiles``: beside the lab file, in a
+            folder above it, or the one that is shipped.
+        beside: a lab file; a path is taken relative to its folder.
 
     Raises:
         ConfigError: there is none; the cure names the closest one.
     """
     if "/" in name:
         return Path(name) if beside is None else beside.parent / name
-    folders = {folder.name: folder for folder in resources.shipped("hwprofiles").iterdir() if folder.is_dir()}
-    if name in folders:
-        return folders[name]
+    places = [] if beside is None else [folder / "hwprofiles" for folder in beside.resolve().parents]
+    places.append(resources.shipped("hwprofiles"))
+    known: dict[str, Path] = {}
+    for place in places:
+        if place.is_dir():
+            known = {folder.name: folder for folder in place.iterdir() if folder.is_dir()} | known
+    if name in known:
+        return known[name]
     raise ConfigError(
-        f"no profiles called {name!r}", file=beside, key="profiles", cure=did_you_mean(name, folders)
+        f"no profiles called {name!r} in hwprofiles, neither beside the lab file nor shipped",
+        file=beside,
+        key="profiles",
+        cure=did_you_mean(name, known),
     )
 
 

@@ -73,6 +73,14 @@ def test_profile_of_a_board_or_model_that_is_not_there(experiment):
     assert "Did you mean 'cnn-tiny'" in invoke("profile", "near", "cnn-tin", "--lab", lab).stderr
 
 
+def test_a_profile_that_could_not_be_read_back_is_not_measured(experiment, tmp_path):
+    lab, file = experiment / "lab.toml", tmp_path / "p.toml"
+    done = invoke("profile", "near", "cnn-tiny", "--lab", lab, "--out", file)
+    assert done.returncode == 2
+    assert "Give near/cnn-tiny.toml" in done.stderr
+    assert not file.exists()
+
+
 def test_a_lab_can_be_cut_down_to_one_board(experiment):
     lab = read_lab(experiment / "lab.toml")
     assert list(bench.only(lab, "far").boards) == ["far"]

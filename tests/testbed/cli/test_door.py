@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -98,3 +99,25 @@ def test_sigterm_is_an_interrupt():
         os.kill(os.getpid(), signal.SIGTERM)
     assert left.value.code == Exit.INTERRUPTED
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_cancels_what_an_event_loop_runs_even_where_a_shell_has_sigint_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a script's background job
+    said = []
+
+    async def work():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(30)
+        except BaseException as error:  # a cancellation at an await, not an exception from nowhere
+            said.append(type(error))
+            raise
+
+    try:
+        with pytest.raises(SystemExit) as left, door(json=False, debug=False):
+            asyncio.run(work())
+        assert left.value.code == Exit.INTERRUPTED
+        assert said == [asyncio.CancelledError]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from testbed.report.layout import all_tables, main_tables
+from testbed.report.layout import detail_tables, main_tables
 from testbed.report.tables import analyse
 from testbed.store.reader import Damage, read_run
 from tests.testbed.store.synthetic import write_run
@@ -18,7 +18,7 @@ def analysis(tmp_path_factory):
 
 def test_every_row_has_a_cell_for_every_column(analysis):
     damaged = msgspec.structs.replace(analysis, damage=(Damage(file="f", line=0, reason="r"),))
-    tables = all_tables(damaged)
+    tables = (*main_tables(damaged), *detail_tables(damaged))
     assert len(tables) == 9
     for table in tables:
         assert {len(row) for row in table.body} == {len(table.head)}, table.title

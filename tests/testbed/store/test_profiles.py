@@ -86,6 +86,14 @@ def test_folders_are_found_by_name_and_beside_the_lab_file(tmp_path: Path) -> No
     assert find_folder("virtual-jetson").name == "virtual-jetson"
     with pytest.raises(ConfigError, match="Did you mean 'virtual-jetson'"):
         find_folder("virtual-jetsen")
+    # As `testbed profile … --out hwprofiles/mine/net.toml` leaves it: found from a lab file beside, or further down.
+    mine = tmp_path / "hwprofiles" / "mine"
+    mine.mkdir(parents=True)
+    for lab in (tmp_path / "lab.toml", tmp_path / "experiments" / "labs" / "lab.toml"):
+        assert find_folder("mine", beside=lab) == mine
+        assert find_folder("virtual-jetson", beside=lab).name == "virtual-jetson"
+        with pytest.raises(ConfigError, match="Did you mean 'mine'"):
+            find_folder("mime", beside=lab)
     with pytest.raises(ConfigError, match="no such folder"):
         load_profiles(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
