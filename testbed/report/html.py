@@ -23,7 +23,8 @@ h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2.2rem 0 .5r
 th,td{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:right;vertical-align:top}
 td{white-space:nowrap}th.n,td.n{text-align:left;white-space:normal}thead th{border-bottom:2px solid #888}
 .remark,.note{color:#444;font-size:.86rem;margin:.3rem 0}.missed{color:#a40000;font-weight:600}.reached{color:#006644}
-.withheld{color:#8a5a00}.plots{display:flex;flex-wrap:wrap;gap:0 2rem}figure{margin:1rem 0}img{max-width:100%}figcaption{color:#444;font-size:.86rem}
+.withheld{color:#8a5a00}.plots{display:flex;flex-wrap:wrap;gap:0 2rem}figure{margin:1rem 0}
+img{max-width:100%}figcaption{color:#444;font-size:.86rem}
 .verdict{font-weight:600}pre{background:#f6f6f6;padding:.6rem;overflow-x:auto;font-size:.8rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.15rem 1rem;font-size:.86rem}
 dt{color:#555}dd{margin:0;overflow-wrap:anywhere}

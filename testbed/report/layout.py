@@ -213,7 +213,7 @@ def boards(analysis: Analysis) -> Table:
         ),
         body=tuple(body),
         names=6,
-        remarks=tuple(dict.fromkeys(f"{row.board} under {row.policy}: {row.note}" for row in analysis.boards if row.note)),
+        remarks=tuple(f"{row.board} under {row.policy}: {row.note}" for row in analysis.boards if row.note),
     )  # fmt: skip
 
 

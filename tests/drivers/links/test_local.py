@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 
 import pytest
 
@@ -56,9 +55,8 @@ async def test_a_child_that_ignores_every_hint_is_killed():
     link = LocalLink([sys.executable, "-c", stubborn], grace_s=0.1)
     await link.open()
     assert (await link.read()).startswith(b"ready")
-    pid, begun = link.pid, time.monotonic()
+    pid = link.pid
     await link.close()
-    assert time.monotonic() - begun < 2
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

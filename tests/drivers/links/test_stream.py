@@ -8,6 +8,7 @@ from drivers.links.health import Sign
 from drivers.links.stream import Inbox, Valve
 from testbed.errors import LinkError
 from testbed.model.view import Health
+from tests.drivers.leaping import leap
 
 
 async def test_inbox_pauses_its_source_above_the_mark_and_resumes_once_emptied():
@@ -38,26 +39,36 @@ async def test_an_abandoned_reader_loses_nothing():
     assert await inbox.take() == b"x"
 
 
-async def test_valve_degrades_then_gives_up():
-    valve = Valve("test://x", late_s=0.02, stall_s=0.06)
-    valve.note(Sign.OPENED)
-    valve.shut()
-    waiting = asyncio.ensure_future(valve.passable())
-    await asyncio.sleep(0.04)
-    assert valve.health is Health.DEGRADED
-    with pytest.raises(LinkError, match="took nothing"):
+def test_valve_degrades_then_gives_up():
+    async def main():
+        valve = Valve("test://x", late_s=5, stall_s=30)
+        valve.note(Sign.OPENED)
+        valve.shut()
+        waiting = asyncio.ensure_future(valve.passable())
+        await asyncio.sleep(4.9)
+        assert valve.health is Health.UP
+        await asyncio.sleep(25)
+        assert valve.health is Health.DEGRADED
+        with pytest.raises(LinkError, match="took nothing for 30 s"):
+            await waiting
+        assert asyncio.get_running_loop().time() == pytest.approx(30)
+
+    leap(main())
+
+
+def test_valve_recovers_when_there_is_room_again():
+    async def main():
+        valve = Valve("test://x", late_s=5, stall_s=30)
+        valve.note(Sign.OPENED)
+        valve.shut()
+        waiting = asyncio.ensure_future(valve.passable())
+        await asyncio.sleep(6)
+        assert valve.health is Health.DEGRADED
+        valve.unshut()
         await waiting
+        assert valve.health is Health.UP
 
-
-async def test_valve_recovers_when_there_is_room_again():
-    valve = Valve("test://x", late_s=0.01, stall_s=5)
-    valve.note(Sign.OPENED)
-    valve.shut()
-    waiting = asyncio.ensure_future(valve.passable())
-    await asyncio.sleep(0.03)
-    valve.unshut()
-    await waiting
-    assert valve.health is Health.UP
+    leap(main())
 
 
 async def test_the_first_reason_of_a_loss_stays_and_wakes_writers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -107,11 +108,12 @@ def test_stalled_bytes_are_late_and_not_lost(make_spec: MakeSpec) -> None:
     board = virtual_jetson(make_spec("virtual-jetson"))
 
     async def work(heard: Listener) -> None:
+        begun = time.monotonic_ns()
         await board.faults.stall(0.4)
         TALK.infer(board, 1)
-        done = await heard.fate(1, 5)
+        done = await heard.fate(1, 10)
         assert isinstance(done, ev.Executed)
-        assert done.t - heard.of(ev.Sent)[-1].t >= 0.3e9
+        assert done.t - begun >= 0.4e9
 
     TALK.run(board, work, "quick")
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import selectors
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,10 @@ from drivers.virtual.relay import RelayOptions, relay
 from testbed.contracts.link import LinkContract
 from testbed.errors import LinkError
 from testbed.model.view import Health
+from tests.drivers.leaping import leap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from testbed.ports import Link
 
@@ -43,36 +43,6 @@ class TestRelayKeepsTheContract(LinkContract):
     @pytest.fixture
     def cut(self, inner: LocalLink) -> Callable[[], None]:
         return lambda: os.kill(inner.pid, signal.SIGKILL)
-
-
-class LeapingSelector(selectors.SelectSelector):
-    """Instead of waiting, lets the loop's time leap by as much."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.leapt = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("deadlock: nothing to wait for")
-        if not ready:
-            self.leapt += timeout or 0.0
-        return ready
-
-
-class LeapingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.leaping = LeapingSelector()
-        super().__init__(self.leaping)
-
-    def time(self) -> float:
-        return self.leaping.leapt
-
-
-def leap(main: Coroutine[Any, Any, None]) -> None:
-    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-        runner.run(main)
 
 
 class Echo:

@@ -77,20 +77,24 @@ def test_an_unknown_key_is_named_with_the_likely_one(experiment, tmp_path):
 
 def test_a_polite_kill_is_an_interrupt_and_the_run_can_be_completed(experiment, tmp_path):
     # SIGINT and SIGKILL are in tests/flow/test_interrupted.py.
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    text = (experiment / "campaign.toml").read_text().replace("rate_hz = 200", "rate_hz = 40")
+    (slow / "campaign.toml").write_text(text.replace('"lab.toml"', f'"{experiment}/lab.toml"'))
     folder = tmp_path / "stopped"
-    run = [sys.executable, "-c", "from testbed.cli import main; main()", "run", str(experiment)]
+    run = [sys.executable, "-c", "from testbed.cli import main; main()", "run", str(slow)]
     process = subprocess.Popen([*run, "--out", str(folder)], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not list(folder.glob("trials/*/attempt-1.jsonl")):
+    while not any('"type":"request"' in f.read_text() for f in folder.glob("trials/*/attempt-1.jsonl")):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == Exit.INTERRUPTED
     assert f"--resume {folder}" in err
     assert "Traceback" not in err
     assert invoke("report", folder).returncode == Exit.INFRASTRUCTURE
-    done = invoke("run", experiment, "--resume", folder, "--json")
+    done = invoke("run", slow, "--resume", folder, "--json")
     assert done.returncode == 0, done.stderr
     for policy in json.loads(done.stdout)["policies"].values():
         assert sum(policy["outcomes"].values()) == 120

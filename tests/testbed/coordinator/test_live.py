@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -151,10 +150,8 @@ async def test_a_board_lost_in_the_middle_fails_its_requests_and_the_trial_goes_
 
 async def test_what_never_answers_is_aborted_at_the_limit() -> None:
     rig = Rig(FakeBoard(spec("a", dead=True)))
-    began = time.monotonic()
     records = await rig.run(3, limit=100 * MS)
     assert {r.outcome for r in records} == {Outcome.ABORTED}
-    assert time.monotonic() - began < 5
 
 
 async def test_an_interrupt_records_what_is_open_as_aborted() -> None:
@@ -205,11 +202,10 @@ class BuggyPlan(FirstWins):
     ids=lambda p: type(p).__name__,
 )
 async def test_a_policy_that_breaks_ends_the_trial_at_once_and_is_named(policy: FirstWins) -> None:
-    began = time.monotonic()
     board = FakeBoard(spec("a"))
     with pytest.raises(PolicyError):
-        await Rig(board, policy=policy).run(20, limit=30 * S)
-    assert time.monotonic() - began < 5
+        async with asyncio.timeout(25):  # not at the limit
+            await Rig(board, policy=policy).run(20, limit=30 * S)
     sent = len(board.seen)
     await asyncio.sleep(0.03)
     assert len(board.seen) == sent, "nothing arrives any more"
