@@ -33,7 +33,11 @@ from drivers.agent.jetson import JetsonKnobs
 from drivers.agent.ledger import Ledger
 from drivers.agent.lines import StdioLine, TtyLine
 from drivers.agent.meters import find_meters, meter_facts
+from drivers.agent.meters.hwmon import find_hwmon
 from drivers.agent.meters.ina3221 import find_ina3221
+from drivers.agent.meters.nvml import find_nvml
+from drivers.agent.meters.rapl import find_rapl
+from drivers.agent.meters.tegrastats import find_tegrastats
 from drivers.agent.outlet import Outlet
 from drivers.agent.residency import Residency
 from drivers.agent.runtimes.echo import EchoRuntime
@@ -41,6 +45,7 @@ from drivers.agent.runtimes.onnxruntime import OnnxRuntime
 from drivers.agent.service import Service
 from drivers.agent.settings import BoardSettings
 from drivers.agent.state import BlobStore, Fence
+from drivers.agent.temperature import chip_temperatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +64,14 @@ if TYPE_CHECKING:
             """Integer nanoseconds, never going back."""
 
 
-FINDERS: Mapping[str, Finder] = {"ina3221": find_ina3221}
+# In the order in which they are preferred where nobody names one.
+FINDERS: Mapping[str, Finder] = {
+    "ina3221": find_ina3221,
+    "tegrastats": find_tegrastats,
+    "nvml": find_nvml,
+    "hwmon": find_hwmon,
+    "rapl": find_rapl,
+}
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _SWITCH_SECONDS = 0.001
 _TERMINATED = 143
@@ -129,7 +141,8 @@ def main(
             fixed["runtimes"] = residency.facts()
             fixed["capabilities"] = sorted(f"runtime:{name}" for name in factories)
             fixed.update(facts or {})
-        return {**fixed, "models": residency.models()}
+        now = {"temperature_c": temperature} if (temperature := chip_temperatures(root)) else {}
+        return {**fixed, **now, "models": residency.models()}
 
     housekeeper = Housekeeper(blobs, residency, settings, found, outlet, now_ns)
     housekeeper.put(warm_up)

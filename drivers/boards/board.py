@@ -23,7 +23,7 @@ from drivers.boards.checks import examine
 from drivers.boards.conversation import Conversation
 from drivers.boards.greeting import RefusedError
 from drivers.boards.loading import Loader
-from drivers.boards.metering import wanted_meters
+from drivers.boards.metering import traits_of, wanted_meters
 from drivers.links.health import Backoff
 from testbed.errors import BoardError, LinkError, TestbedError, WireError
 from testbed.model import event as ev
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.boards.composition import Composition
+    from testbed.model.meter import MeterTraits
     from testbed.ports import BoardEvent, Link, Payload, Sink
     from testbed.units import Ns
 
@@ -65,6 +66,7 @@ class AgentBoard:
         self._loader = Loader(spec, composition)
         self._loads: deque[Load] = deque()
         self._held: dict[str, str] = {}
+        self._meters: dict[str, MeterTraits] = {}
         self._load_wanted = asyncio.Event()
         self._talk: Conversation | None = None
         self._life: asyncio.Task[None] | None = None
@@ -246,6 +248,7 @@ class AgentBoard:
             common, facts = self._parts.common, talk.welcome.facts if talk.welcome is not None else {}
             for meter in wanted_meters(facts, common, self.id):
                 talk.say(m.Meter(meter, True, common.meter_period_ms * MS))
+            self._meters = traits_of(facts)
             await self._loader.restore(talk)
         except (BoardError, LinkError, WireError) as error:
             return error
@@ -312,6 +315,7 @@ class AgentBoard:
             origin=self._parts.origin,
             link_origin=self._parts.link_origin,
             memory_bytes=memory if isinstance(memory, int) else None,
+            meters=self._meters,
         )
 
     # --- events -----------------------------------------------------------------------------------------

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from testbed.errors import BoardError, did_you_mean
+from testbed.model.meter import MeterTraits
 from testbed.model.record import PowerSamples, SampleFault
 
 if TYPE_CHECKING:
@@ -38,6 +41,23 @@ def wanted_meters(facts: Mapping[str, Any], common: CommonOptions, board: str) -
             why = (facts.get("meters_absent") or {}).get(name) or did_you_mean(name, meters_of(facts))
             raise BoardError(f"no meter {name!r} there: {why}", board=board, cure=CURE)
     return common.meters
+
+
+def traits_of(facts: Mapping[str, Any]) -> dict[str, MeterTraits]:
+    """What the agent states of its meters' errors, by name; a meter that states nothing is left out.
+
+    Raises:
+        BoardError: what it states cannot be understood.
+    """
+    try:
+        return {
+            name: msgspec.convert(about["traits"], MeterTraits)
+            for name, about in meters_of(facts).items()
+            if "traits" in about
+        }
+    except msgspec.ValidationError as error:
+        cure = "Use an agent of this version"
+        raise BoardError(f"the agent's words on its meters: {error}", cure=cure) from error
 
 
 def power_event(

@@ -6,9 +6,10 @@ Layouts: hwmon (mainline driver, JetPack 5 and later) ``sys/bus/i2c/drivers/ina3
 power is their product. IIO (JetPack 4) ``sys/bus/i2c/drivers/ina3221x/*/iio:device*/``: ``rail_name_K``,
 ``in_powerK_input`` [mW], K = 0..2. INA238: hwmon ``name`` = ``ina238``, ``power1_input`` [µW], not mW.
 Accuracy: voltage steps 8 mV; current steps 40 µV over the shunt (8 mA on 5 mΩ, 20 mA on 2 mΩ); gain error 0.25 % at
-most at 25 °C for the shunt and 0.25 % for the bus voltage (SBOS576B, 6.5). Full scale 163.8 mV over the shunt.
-Voltage and current are not of the same instant: each read waits for the conversion under way (1.1 ms each, six to a
-cycle, 6.6 ms by default, times ``samples``), so a row of three rails takes 7 to 13 ms or more.
+most for the shunt and 0.25 % for the bus voltage, offset 80 µV at most over the shunt (SBOS576B, 6.5 "Electrical
+characteristics"), tolerance of the shunt not included. Full scale 163.8 mV over the shunt.
+Voltage and current are not of the same instant: each number waits for the end of a cycle of six conversions (1.1 ms
+each, 6.6 ms by default, times ``samples``), 7 to 13 ms, so a rail takes twice that and three rails six times.
 Channels labelled ``NC`` are not connected; a disabled channel answers ENODATA; both are left out, as is ``in7`` (sum of
 shunt voltages). Rails of one name are told apart by the chip's address.
 The old layout does not tell the shunt, so that the end of its range cannot be told there. Not yet met its hardware.
@@ -18,17 +19,25 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from drivers.agent.meters.rails import NOT_RAILS, total_of
 from drivers.agent.meters.sysfs import Rail, Reading, SysfsMeter, number_of, text_of
 from testbed.errors import MeterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HWMON = "sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*"
 _IIO = "sys/bus/i2c/drivers/ina3221x/*/iio:device*"
 _INA238 = "sys/class/hwmon/hwmon*"
 _FULL_SCALE_UV = 163_800.0
 _SHUNT_STEP_UV = 40.0
+_OFFSET_UV = 80.0
 _FULL_BUS_MV = 32_760.0
+_BUS_STEP_V = 0.008
+_GAIN_LIMIT_FRAC = 0.0025
+_CYCLE_NS = 6_600_000
 _INPUT = "VIN"
 
 
@@ -50,7 +59,51 @@ def find_ina3221(root: str) -> SysfsMeter:
     model = text_of(base / "proc/device-tree/model")
     total, scope = total_of(model, [rail.name for rail in rails])
     chips = sorted({chip for chip, _ in found})
-    return SysfsMeter(rails, total, {"chip": f"INA3221 {', '.join(chips)}", "scope": scope})
+    about = {"chip": f"INA3221 {', '.join(chips)}", "scope": scope, "traits": traits(rails)}
+    return SysfsMeter(rails, total, about)
+
+
+def traits(rails: Sequence[Rail]) -> dict[str, Any]:
+    """Its errors, in the terms of ``testbed.model.meter.MeterTraits``."""
+    folder = rails[0].readings[0].path.parent
+    samples = number_of(folder / "samples") or 1.0
+    cycle_ns = round(samples * _CYCLE_NS)
+    numbers = sum(len(rail.readings) for rail in rails)
+    return {
+        "quantity": "average" if samples > 1 else "instant",
+        "metered": "rail",
+        "period_ns": cycle_ns,
+        "window_ns": cycle_ns,
+        "delay_bound_ns": numbers * cycle_ns,
+        "gain_frac": math.sqrt(2 / 3) * _GAIN_LIMIT_FRAC,
+        "rails": {rail.name: known for rail in rails if (known := _rail_traits(rail))},
+        "sources": {
+            "period_ns": f"SBOS576B 8.4.2.2: 6 conversions of 1.1 ms (driver's default), times samples = {samples:g}",
+            "window_ns": "the same",
+            "delay_bound_ns": f"each of {numbers} numbers waits up to two cycles; stamped in the middle",
+            "gain_frac": "SBOS576B 6.5: 0.25 % at most each for bus and shunt; shunt tolerance not stated",
+            "rails": "SBOS576B 6.5: 8 mV and 40 uV steps, 80 uV offset at most, 163.8 mV full scale; shunt from sysfs",
+        },
+    }
+
+
+def _rail_traits(rail: Rail) -> dict[str, float]:
+    if len(rail.readings) < 2:
+        return {}  # a power file: the old driver and the INA238 tell neither voltage step nor shunt beside it
+    volts, current = rail.readings
+    bus_v = (number_of(volts.path) or 0.0) / 1e3
+    shunt = number_of(
+        current.path.with_name(current.path.name.replace("curr", "shunt").replace("input", "resistor"))
+    )
+    if not shunt or bus_v <= 0:
+        return {"step_v": _BUS_STEP_V}
+    return {
+        "step_v": _BUS_STEP_V,
+        "step_a": _SHUNT_STEP_UV / shunt,
+        "bus_v": bus_v,
+        "offset_w": _OFFSET_UV / shunt * bus_v / math.sqrt(3),
+        "full_scale_w": _FULL_SCALE_UV / shunt * bus_v,
+    }
 
 
 def _hwmon_rails(root: Path) -> list[tuple[str, Rail]]:

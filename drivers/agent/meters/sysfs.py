@@ -27,11 +27,12 @@ class Reading(NamedTuple):
 
 
 class Rail(NamedTuple):
-    """One rail: the product of its readings times ``scale`` is watts."""
+    """One rail: the product of its readings times ``scale`` is watts; ``guards`` are only held to their limits."""
 
     name: str
     readings: tuple[Reading, ...]
     scale: float
+    guards: tuple[Reading, ...] = ()
 
 
 class SysfsMeter:
@@ -45,7 +46,7 @@ class SysfsMeter:
         self.total: Sequence[str] = list(total)
         self.about = about
         self._rails = rails
-        self._files: list[tuple[float, list[tuple[int, float]]]] = []
+        self._files: list[tuple[float, list[tuple[int, float]], list[tuple[int, float]]]] = []
         self._last = -(1 << 63)
 
     def start(self, period: int) -> None:
@@ -57,8 +58,10 @@ class SysfsMeter:
         self.stop()
         for rail in self._rails:
             opened: list[tuple[int, float]] = []
-            self._files.append((rail.scale, opened))
+            guards: list[tuple[int, float]] = []
+            self._files.append((rail.scale, opened, guards))
             opened.extend((self._open(path), limit) for path, limit in rail.readings)
+            guards.extend((self._open(path), limit) for path, limit in rail.guards)
 
     def _open(self, path: Path) -> int:
         try:
@@ -78,10 +81,12 @@ class SysfsMeter:
             raise MeterError("the meter is not started")
         before = now()
         watts = []
-        for scale, files in self._files:
+        for scale, files, guards in self._files:
             value = scale
             for fd, limit in files:
                 value *= _number(fd, limit)
+            for fd, limit in guards:
+                _number(fd, limit)
             watts.append(value)
         stamp = max((before + now()) // 2, self._last + 1)
         self._last = stamp
@@ -89,8 +94,8 @@ class SysfsMeter:
 
     def stop(self) -> None:
         """Close the files."""
-        for _, files in self._files:
-            for fd, _ in files:
+        for _, files, guards in self._files:
+            for fd, _ in (*files, *guards):
                 os.close(fd)
         self._files = []
 

@@ -32,6 +32,18 @@ def test_a_rail_is_a_product_or_a_power_as_reported(meter):
     assert meter.read(lambda: 7) == (7, [5.0, 2.5])
 
 
+def test_a_guard_is_held_to_its_limit_and_is_no_factor(tmp_path):
+    for name, value in (("p", "2500000"), ("a", "10")):
+        (tmp_path / name).write_text(value + "\n")
+    rail = Rail("guarded", (Reading(tmp_path / "p"),), 1e-6, (Reading(tmp_path / "a", 100.0),))
+    meter = SysfsMeter((rail,), [], {})
+    meter.start(1)
+    assert meter.read(lambda: 0)[1] == [2.5]
+    (tmp_path / "a").write_text("100\n")
+    assert kind_of(meter) == SampleError.SATURATED
+    meter.stop()
+
+
 def test_stamps_increase_even_where_the_clock_stands(meter):
     assert [meter.read(lambda: 7)[0] for _ in range(3)] == [7, 8, 9]
 
