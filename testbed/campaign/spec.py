@@ -6,7 +6,7 @@ See ``experiments/00-hello/campaign.toml`` for a commented example.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -95,6 +95,7 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task: str
     policies: tuple[str, ...]
     workload: Workload
+    kind: Literal["trials"] = "trials"
     question: str = ""
     seed: int = 1
     blocks: int = 1

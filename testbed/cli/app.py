@@ -67,9 +67,19 @@ def run(
 ) -> None:
     """Play an experiment on a lab, and report what came out."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import runs
+        from testbed.cli import runs, studies
 
-        if gap:
+        folder = studies.study_of(experiment)
+        if folder is not None:
+            given = {
+                "--lab": lab is not None,
+                "--resume": resume is not None,
+                "--virtual-time": virtual_time,
+                "--after": after is not None,
+                "--gap": gap,
+            }
+            studies.run(terminal, folder, seed=seed, out=out, given=given)
+        elif gap:
             runs.refuse_with_gap(virtual_time=virtual_time, resume=resume)
             runs.run_gap(terminal, experiment=experiment, lab=lab, out=out, seed=seed, after=after)
         elif virtual_time or after is not None:
@@ -145,9 +155,12 @@ def report(
 ) -> None:
     """Report a run folder again; needs no lab."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import runs
+        from testbed.cli import runs, studies
 
-        runs.report(terminal, run)
+        if studies.is_study(run):
+            studies.report(terminal, run)
+        else:
+            runs.report(terminal, run)
 
 
 @app.command()

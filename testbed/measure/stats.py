@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import bdtr, ndtri
+from scipy.special import bdtr, bdtri, ndtri
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +99,14 @@ def wilson_of(share: float, n: int, independent: float, *, level: float = LEVEL)
     low = 0.0 if share == 0 else max(0.0, middle - half)
     high = 1.0 if share == 1 else min(1.0, middle + half)
     return Estimate(value=share, low=low, high=high, n=n)
+
+
+def upper_share(successes: int, n: int, level: float = LEVEL) -> float:
+    """One-sided exact upper bound of a proportion: a larger one would make so few successes rarer than 1 - level.
+
+    Source: Clopper, Pearson, Biometrika 26 (1934) 404-413.
+    """
+    return 1.0 if successes >= n else float(bdtri(successes, n, 1.0 - level))
 
 
 def mean_of(values: NDArray[np.float64]) -> NDArray[np.float64]:

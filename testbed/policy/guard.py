@@ -55,7 +55,8 @@ class DriftGuard:
         seen.append(agrees)
         del seen[:-WINDOW]
         n, agreed = len(seen), sum(seen)
-        if n < AT_LEAST or _tail(agreed, n, _expected(now)) >= ONE_SIDED:
+        # Agreement alone never speaks against the row, and most shadows agree.
+        if agrees or n < AT_LEAST or _tail(agreed, n, _expected(now)) >= ONE_SIDED:
             return ""
         seen.clear()
         raised = self._raised[_key(row)] = self._stricter(now)

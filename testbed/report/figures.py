@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _LETTER_IN = 0.085  # a letter of the tick labels, rather too wide than too narrow
-_LINES = ("-", "--", "-.", ":")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_SETTINGS = {
+LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SETTINGS = {
     "svg.fonttype": "none",
     "svg.hashsalt": "testbed",
     "font.family": "sans-serif",
@@ -38,7 +38,7 @@ _SETTINGS = {
 def draw_figures(analysis: Analysis) -> dict[str, str]:
     """Title to SVG, for the plots that the run has data for."""
     made: dict[str, str] = {}
-    with mpl.rc_context(_SETTINGS):  # type: ignore[arg-type]  # the stub wants literal keys
+    with mpl.rc_context(SETTINGS):  # type: ignore[arg-type]  # the stub wants literal keys
         if analysis.curves:
             made["Response time (from the intended arrival)"] = response_cdf(analysis)
         if any(
@@ -56,7 +56,7 @@ def draw_figures(analysis: Analysis) -> dict[str, str]:
 
 def response_cdf(analysis: Analysis) -> str:
     """Share answered within a time, per policy."""
-    figure, axes = _blank(6.4, 3.6)
+    figure, axes = blank(6.4, 3.6)
     low, high = np.inf, 0.0
     for place, curve in enumerate(analysis.curves):
         ms = np.asarray(curve.ms)
@@ -64,7 +64,7 @@ def response_cdf(analysis: Analysis) -> str:
             ms,
             np.linspace(0, 1, ms.size),
             color=COLOURS[place % len(COLOURS)],
-            linestyle=_LINES[place % len(_LINES)],
+            linestyle=LINES[place % len(LINES)],
             linewidth=1.6,
             label=curve.policy,
         )
@@ -76,12 +76,12 @@ def response_cdf(analysis: Analysis) -> str:
         axes.xaxis.set_major_formatter("{x:g}")
     axes.set(xlabel="response time [ms]", ylabel="share of answered requests", ylim=(0, 1.01))
     axes.legend(frameon=False, loc="lower right")
-    return _svg(figure)
+    return svg(figure)
 
 
 def accuracy_against_target(analysis: Analysis) -> str:
     """Achieved against asked for, with intervals; on or above the diagonal is where to be."""
-    figure, axes = _blank(4.8, 4.0)
+    figure, axes = blank(4.8, 4.0)
     everything: list[float] = []
     count = len(analysis.policies)
     for place, row in enumerate(analysis.policies):
@@ -101,7 +101,7 @@ def accuracy_against_target(analysis: Analysis) -> str:
             value,
             yerr=np.stack([value - low, high - value]),
             color=COLOURS[place % len(COLOURS)],
-            marker=_MARKERS[place % len(_MARKERS)],
+            marker=MARKERS[place % len(MARKERS)],
             markersize=5,
             linestyle="none",
             capsize=3,
@@ -111,14 +111,14 @@ def accuracy_against_target(analysis: Analysis) -> str:
     axes.plot(span, span, color="0.4", linewidth=1, zorder=0, label="target")
     axes.set(xlabel="accuracy asked for", ylabel="accuracy achieved (95 %)")
     axes.legend(frameon=False, loc="best")
-    return _svg(figure)
+    return svg(figure)
 
 
 def timeline(strip: Strip) -> str:
     """What ran where: bars are executions, the thin line behind runs from arrival to the answer of that step."""
     lanes = {board: place for place, board in enumerate(strip.boards)}
     longest = max((len(board) for board in lanes), default=0)
-    figure, axes = _blank(8.0, 0.8 + 0.8 * max(1, len(lanes)), left=0.2 + _LETTER_IN * longest, top=0.35)
+    figure, axes = blank(8.0, 0.8 + 0.8 * max(1, len(lanes)), left=0.2 + _LETTER_IN * longest, top=0.35)
     for place, (board, lane) in enumerate(lanes.items()):
         bars = [bar for bar in strip.bars if bar.board == board]
         if not bars:
@@ -140,13 +140,13 @@ def timeline(strip: Strip) -> str:
         borderaxespad=0.2,
         ncols=2,
     )
-    return _svg(figure)
+    return svg(figure)
 
 
 def energy_bars(analysis: Analysis) -> str:
     """Net and gross energy a request, with the uncertainty of the net."""
     rows = [row for row in analysis.policies if row.energy.net_mj is not None]
-    figure, axes = _blank(4.8, 3.2)
+    figure, axes = blank(4.8, 3.2)
     at = np.arange(len(rows))
     gross = [row.energy.gross_mj or 0.0 for row in rows]
     net = [row.energy.net_mj or 0.0 for row in rows]
@@ -164,7 +164,7 @@ def energy_bars(analysis: Analysis) -> str:
     axes.set_ylabel("mJ per answered request")
     axes.margins(y=0.25)
     axes.legend(frameon=False, loc="upper right", ncols=2)
-    return _svg(figure)
+    return svg(figure)
 
 
 def _levels(spans: list[tuple[float, float]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -183,7 +183,7 @@ def _levels(spans: list[tuple[float, float]]) -> np.ndarray[tuple[int], np.dtype
     return np.asarray(level) / max(1, len(free) - 1) * 0.7 - 0.35
 
 
-def _blank(width: float, height: float, *, left: float = 0.65, top: float = 0.1) -> tuple[Figure, Axes]:
+def blank(width: float, height: float, *, left: float = 0.65, top: float = 0.1) -> tuple[Figure, Axes]:
     """Axes with margins in inches; a layout engine would draw everything twice to find them."""
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
@@ -193,7 +193,8 @@ def _blank(width: float, height: float, *, left: float = 0.65, top: float = 0.1)
     return figure, figure.add_subplot()
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """Its SVG text, the same for the same figure."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()

@@ -54,7 +54,7 @@ def page(analysis: Analysis) -> str:
         *(table_to_html(table) for table in main_tables(analysis)),
         "<h2>Plots</h2>",
         '<div class="plots">',
-        *(_figure(name, svg) for name, svg in draw_figures(analysis).items()),
+        *(figure_to_html(name, svg) for name, svg in draw_figures(analysis).items()),
         "</div>",
         *(table_to_html(table) for table in detail_tables(analysis)),
         "<h2>What is measured and what is not</h2>",
@@ -99,7 +99,7 @@ def _align(place: int, table: Table, cell: str = "") -> str:
     return f' class="{" ".join(classes)}"' if classes else ""
 
 
-def _figure(name: str, svg: str) -> str:
+def figure_to_html(name: str, svg: str) -> str:
     """As an image with its data inside: nothing in one plot can clash with another, or run."""
     data = base64.b64encode(svg.encode()).decode("ascii")
     return (

@@ -56,7 +56,7 @@ class RunWriter:
                 )
             lock = _lock(folder)
             (folder / "trials").mkdir()
-            _write_atomically(folder / "header.json", _pretty(header))
+            write_atomically(folder / "header.json", _pretty(header))
         except OSError as error:
             raise StoreError(f"cannot be written: {error.strerror}", file=folder) from error
         return cls(folder, header, lock)
@@ -103,7 +103,7 @@ class RunWriter:
         try:
             if footer is not None:
                 known = dict(sorted({**_hashes_before(self.folder, self._sha256), **self._sha256}.items()))
-                _write_atomically(
+                write_atomically(
                     self.folder / "footer.json", _pretty(msgspec.structs.replace(footer, sha256=known))
                 )
         except OSError as error:
@@ -262,8 +262,12 @@ def _pretty(value: Any) -> bytes:  # noqa: ANN401 - any Struct
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    """The whole file or the old one: temporary file, fsync, rename, fsync of the folder."""
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write the whole file or leave the old one: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        StoreError: the disk is full, or gone.
+    """
     partial = path.with_name(path.name + ".partial")
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:

@@ -19,6 +19,7 @@ from testbed.measure.stats import (
     quantile,
     quantile_of,
     smallest_sample,
+    upper_share,
     wilson,
     wilson_of,
 )
@@ -148,3 +149,11 @@ def test_one_replicate_is_no_replicate():
     assert paired_difference(a, a * 0, mean_of, block=7, replicate=one) == paired_difference(
         a, a * 0, mean_of, block=7
     )
+
+
+def test_upper_bound_of_a_share_is_where_so_few_become_rare():
+    from scipy.stats import binom
+
+    assert binom.cdf(180, 200, upper_share(180, 200)) == pytest.approx(0.05, abs=1e-9)
+    assert upper_share(200, 200) == 1.0
+    assert upper_share(0, 10) == pytest.approx(1 - 0.05**0.1)
