@@ -194,6 +194,65 @@ def gap(
         pairs.gap(terminal, live, virtual)
 
 
+profiles = typer.Typer(help="List, compare and check hardware profiles.", invoke_without_command=True)
+app.add_typer(profiles, name="profiles")
+
+Profiles = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="A board, BOARD/MODEL, a folder or a file (default: all shipped)."),
+]
+
+
+@profiles.callback()
+def profiles_by_default(context: typer.Context) -> None:
+    """List the shipped hardware profiles, unless a command says otherwise."""
+    if context.invoked_subcommand is None:
+        list_profiles(None)
+
+
+@profiles.command("list")
+def list_profiles(names: Profiles = None, json: Json = False, debug: Debug = False) -> None:
+    """List folders of hardware profiles, or the models of those named."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import profiles as doing
+
+        doing.show(terminal, names or [])
+
+
+@profiles.command("compare")
+def compare_profiles(
+    names: Annotated[list[str], typer.Argument(metavar="A B", help="Boards, BOARD/MODEL, folders or files.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write a page (.html) or the plots (.svg).")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Set hardware profiles side by side, and say what must not be compared."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import profiles as doing
+
+        doing.compare(terminal, names, out=out)
+
+
+@profiles.command("check")
+def check_profiles(names: Profiles = None, json: Json = False, debug: Debug = False) -> None:
+    """Read every hardware profile, and say what is wrong or missing."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import profiles as doing
+
+        doing.check(terminal, names or [])
+
+
+@profiles.command("schema")
+def profile_schema(debug: Debug = False) -> None:
+    """Print the JSON schema of the files."""
+    with door(json=True, debug=debug) as terminal:
+        from testbed.cli import profiles as doing
+
+        doing.schema(terminal)
+
+
 imports = typer.Typer(help="Turn other people's published measurements into hwprofiles and power traces.")
 app.add_typer(imports, name="import", no_args_is_help=True)
 

@@ -1,0 +1,180 @@
+"""The commands about hardware profiles: list, compare and check them, and print their schema."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed import resources
+from testbed.cli.door import Ended, Exit
+from testbed.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.cli.terminal import Terminal
+    from testbed.model.profile import HwProfile
+    from testbed.report.profile_compare import ProfileComparison
+
+
+def show(terminal: Terminal, names: Sequence[str]) -> None:
+    """List folders of profiles: the shipped ones, or of those named every model.
+
+    Raises:
+        ConfigError: no such folder, or a file in it is wrong.
+    """
+    from testbed.report.profile_compare import compare_profiles
+    from testbed.report.profile_pages import profiles_to_json
+
+    chosen = names or [folder.name for folder in folders()]
+    found = compare_profiles({name: read(name) for name in chosen})
+    if terminal.json:
+        terminal.emit(profiles_to_json(found))
+        return
+    if names:
+        _models(terminal, found)
+    else:
+        _folders(terminal, found)
+
+
+def compare(terminal: Terminal, names: Sequence[str], *, out: Path | None) -> None:
+    """Set profiles side by side; with ``out``, also as a page or a picture.
+
+    Raises:
+        ConfigError: no such profiles, one named twice, or a file that cannot be written.
+    """
+    from testbed.report.profile_compare import compare_profiles
+    from testbed.report.profile_pages import profiles_to_console, profiles_to_json, write_profiles
+
+    if len(set(names)) < len(names):
+        raise ConfigError("the same profiles twice", key="names", cure="Name each once")
+    found = compare_profiles({name: read(name) for name in names})
+    if out is not None:
+        write_profiles(found, out)
+    if terminal.json:
+        terminal.emit({**profiles_to_json(found), "file": None if out is None else str(out)})
+        return
+    terminal.show(*profiles_to_console(found))
+    if out is not None:
+        terminal.note(f"written to {out}")
+
+
+def check(terminal: Terminal, names: Sequence[str]) -> None:
+    """Read every profile, and say what is wrong or missing.
+
+    Raises:
+        Ended: something is.
+    """
+    from testbed.store.profile_checks import shortcomings
+
+    chosen = list(names) or [str(folder) for folder in folders()]
+    wrong: dict[str, list[str]] = {}
+    count = 0
+    terminal.start(f"{len(chosen)} folders of profiles", len(chosen))
+    for name in chosen:
+        try:
+            for profile in read(name):
+                count += 1
+                if said := shortcomings(profile):
+                    wrong[f"{name}/{profile.model}"] = said
+        except ConfigError as error:
+            wrong[name] = [str(error)]
+        terminal.advance()
+    terminal.done()
+    if terminal.json:
+        terminal.emit({"schema": 1, "folders": chosen, "profiles": count, "wrong": wrong})
+    else:
+        for where, said in wrong.items():
+            terminal.show(*(f"{where}: {text}" for text in said))
+        terminal.show(f"{count} profiles in {len(chosen)} folders: {len(wrong) or 'nothing'} to mend")
+    if wrong:
+        raise Ended(Exit.MISSED)
+
+
+def schema(terminal: Terminal) -> None:
+    """Print the JSON schema of the files."""
+    from testbed.store.profile_schema import schema_text
+
+    terminal.emitted = True
+    sys.stdout.write(schema_text())
+
+
+def folders() -> list[Path]:
+    """The shipped folders of profiles."""
+    return sorted(folder for folder in resources.shipped("hwprofiles").iterdir() if folder.is_dir())
+
+
+def read(name: str) -> list[HwProfile]:
+    """Profiles by name: a board, ``BOARD/MODEL``, a folder or a file.
+
+    Raises:
+        ConfigError: there are none; the cure names the closest.
+    """
+    from testbed.store.ladders import FILE
+    from testbed.store.profiles import find_folder, load_profile, load_profiles
+
+    path = Path(name)
+    if path.is_file() and path.name != FILE:
+        return [load_profile(path)]
+    if path.is_dir():
+        return list(load_profiles(path).values())
+    board, slash, model = name.rpartition("/")
+    if not slash:
+        return list(load_profiles(find_folder(name)).values())
+    profiles = load_profiles(Path(board) if Path(board).is_dir() else find_folder(board))
+    if model not in profiles:
+        raise ConfigError(f"no profile of {model!r}", file=board, cure=did_you_mean(model, profiles))
+    return [profiles[model]]
+
+
+def _folders(terminal: Terminal, found: ProfileComparison) -> None:
+    from testbed.report import words
+    from testbed.report.console import draw
+    from testbed.report.layout import Table
+
+    rows = []
+    for subject in found.subjects:
+        mine = [point for point in found.points if point.subject == subject.name]
+        energies = [point.energy_mj for point in mine if point.energy_mj is not None]
+        rows.append(
+            (
+                subject.name,
+                ", ".join(sorted({point.task.partition("/")[2] for point in mine})),
+                ", ".join(subject.origins),
+                ", ".join(subject.kinds) or words.NONE,
+                str(subject.models),
+                _range([point.accuracy for point in mine]),
+                _range([point.ms for point in mine]),
+                _range(energies),
+                words.number(subject.idle_w),
+            )
+        )
+    table = Table(
+        title="Hardware profiles",
+        head=("board", "tasks", "origin", "metered", "models", "accuracy", "ms", "mJ", "idle W"),
+        names=4,
+        body=tuple(rows),
+        remarks=(
+            "ms: median service time of one inference; mJ: its energy, gross; compare only what is metered alike.",
+            "testbed profiles list BOARD shows its models; testbed profiles compare A B sets two side by side.",
+        ),
+    )
+    terminal.show(*draw(table))
+
+
+def _models(terminal: Terminal, found: ProfileComparison) -> None:
+    from testbed.report.console import draw
+    from testbed.report.profile_pages import profile_tables
+
+    for table in profile_tables(found):
+        terminal.show(*draw(table))
+
+
+def _range(values: Sequence[float]) -> str:
+    from testbed.report import words
+
+    if not values:
+        return words.NONE
+    low, high = words.number(min(values)), words.number(max(values))
+    return low if low == high else f"{low} to {high}"
