@@ -30,7 +30,7 @@ def own_sha256() -> str:
 
 
 def board_facts(root: Path) -> dict[str, object]:
-    """What does not change while the agent runs; ``jetson`` only on a Jetson."""
+    """What does not change while the agent runs; ``jetson`` only on a Jetson, ``governor`` where the kernel has one."""
     facts: dict[str, object] = {
         "agent": __version__,
         "machine": platform.machine(),
@@ -41,7 +41,26 @@ def board_facts(root: Path) -> dict[str, object]:
         "cpus": os.cpu_count() or 0,
         "pid": os.getpid(),
     }
+    governor = _governor(root)
+    if governor:
+        facts["governor"] = governor
     found = jetson.identity(root)
     if found:
         facts["jetson"] = found
     return facts
+
+
+def _governor(root: Path) -> str:
+    """Frequency governors of the cores, ``+`` between different ones; empty where the kernel governs none.
+
+    Source: Linux Documentation/admin-guide/pm/cpufreq.rst.
+    """
+    files = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return "+".join(sorted({_line(file) for file in files} - {""}))
+
+
+def _line(file: Path) -> str:
+    try:
+        return file.read_text("ascii").strip()
+    except OSError:
+        return ""  # of a core that is offline

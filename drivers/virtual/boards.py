@@ -54,6 +54,7 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         clock_drift_ppm: of the board's clock; drawn within 50 ppm if left out.
         seed: beside the run's own seed, which every draw depends on.
         spin_us: how long before a deadline pacing spins instead of sleeping.
+        realtime: ask to run before ordinary processes, which needs the right to (root, or an rtprio limit).
         boot_ms: how long a reboot takes.
     """
 
@@ -63,6 +64,7 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock_drift_ppm: float | None = None
     seed: int = 0
     spin_us: int = 300
+    realtime: bool = True
     boot_ms: int = 500
 
 
@@ -188,6 +190,7 @@ def _machine(
         clock_offset_ns=round(offset_ms * MS),
         clock_drift_ppb=round(drift_ppm * 1000),
         spin_ns=options.spin_us * US,
+        realtime=options.realtime,
         boot_ms=options.boot_ms,
         rails=rails,
         baud=baud,

@@ -35,6 +35,7 @@ def snapshot(pids: Iterable[int] = (), *, proc: Path = _PROC) -> HostSnapshot:
         pids: processes on this host whose waiting matters, e.g. the agent of a local board; their threads count too.
     """
     run, wait = _waited(pids, proc)
+    own_run, own_wait = _waited((os.getpid(),), proc)
     busy, steal = _worked(proc)
     return HostSnapshot(
         t=time.monotonic_ns(),
@@ -43,6 +44,8 @@ def snapshot(pids: Iterable[int] = (), *, proc: Path = _PROC) -> HostSnapshot:
         steal=steal,
         run=run,
         wait=wait,
+        own_run=own_run,
+        own_wait=own_wait,
         stalled=_stalled(proc),
     )
 
@@ -52,10 +55,15 @@ def host_use(before: HostSnapshot, after: HostSnapshot, *, proc: Path = _PROC) -
     span = after.t - before.t
     busy, steal = _grown(before.busy, after.busy), _grown(before.steal, after.steal)
     run, wait = _grown(before.run, after.run), _grown(before.wait, after.wait)
+    own_run, own_wait = _grown(before.own_run, after.own_run), _grown(before.own_wait, after.own_wait)
     stalled = _grown(before.stalled, after.stalled)
     lacking = [
         name
-        for name, value in (("steal", steal), ("run-queue wait", wait), ("pressure", stalled))
+        for name, value in (
+            ("steal", steal),
+            ("run-queue wait", own_wait if wait is None else wait),
+            ("pressure", stalled),
+        )
         if value is None
     ]
     return HostUse(
@@ -66,6 +74,7 @@ def host_use(before: HostSnapshot, after: HostSnapshot, *, proc: Path = _PROC) -
         busy_frac=_share(busy, span * after.cores),
         steal_frac=_share(steal, busy),
         wait_frac=_share(wait, run),
+        own_wait_frac=_share(own_wait, own_run),
         stalled_frac=_share(stalled, span),
         reason=f"not counted: {', '.join(lacking)}" if lacking else "",
     )
@@ -87,6 +96,18 @@ def contended(use: HostUse) -> str:
     if use.steal_frac is not None and use.steal_frac > LIMIT_FRAC:
         return f"{use.steal_frac:.1%} stolen by the hypervisor, limit {LIMIT_FRAC:.0%}"
     return ""
+
+
+def told(use: HostUse) -> str:
+    """What is known of the wait for a core and of steal, in a few words."""
+    shares = {
+        "waiting for a core took boards {:.1%} of the time they ran": use.wait_frac,
+        "waiting for a core took the coordinator {:.1%} of the time it ran": use.own_wait_frac,
+        "some task waited {:.1%} of the time": use.stalled_frac,
+        "steal {:.1%}": use.steal_frac,
+    }
+    known = [what.format(share) for what, share in shares.items() if share is not None]
+    return ", ".join([*known, use.reason] if use.reason else known)
 
 
 def boot_id(*, proc: Path = _PROC) -> str:

@@ -297,6 +297,7 @@ def trials(analysis: Analysis) -> Table:
             row.status,
             "yes" if row.counts else "no",
             "; ".join(text for text in (row.reason, row.host_note) if text),
+            row.host_use,
             str(row.attempt),
             str(row.block),
             str(row.records),
@@ -306,9 +307,20 @@ def trials(analysis: Analysis) -> Table:
     ]
     return Table(
         title="Trials",
-        head=("trial", "policy", "status", "counts", "remark", "attempt", "block", "records", "unfinished"),
+        head=(
+            "trial",
+            "policy",
+            "status",
+            "counts",
+            "remark",
+            "host",
+            "attempt",
+            "block",
+            "records",
+            "unfinished",
+        ),
         body=tuple(body),
-        names=5,
+        names=6,
     )
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAY = "may be pooled"
 MUST_NOT = "must not be pooled"
 
+OF_ONE_PROCESS = frozenset({"pid", "boot_id", "executable", "models"})
+"""Facts of a board that a replicate need not share: what its agent happens to be and to hold."""
+
 
 class Check(Struct, frozen=True, kw_only=True):
     """One thing that two runs have in common or not.
@@ -82,6 +85,7 @@ def checks(first: Run, second: Run) -> list[Check]:
     def host(what: str, key: str, *, pooling: bool = True) -> Check:
         return check(what, a.host.get(key, ""), b.host.get(key, ""), pooling=pooling)
 
+    said, told = _boards(first), _boards(second)
     fresh = measured_at_start(a) | measured_at_start(b)
     return [
         check("experiment", a.experiment, b.experiment, comparing=True),
@@ -104,6 +108,7 @@ def checks(first: Run, second: Run) -> list[Check]:
         host("clock source", "clock_source"),
         host("boot", "boot_id", pooling=False),
         check("agent", a.agent_sha256, b.agent_sha256),
+        *([] if a.after or b.after else [check("boards", _changed(said, told), _changed(told, said))]),
         check("versions", _changed(a.versions, b.versions), _changed(b.versions, a.versions)),
         check("source", _source(a), _source(b), pooling=False),
     ]
@@ -118,6 +123,15 @@ def measured_at_start(header: Header) -> frozenset[BoardId]:
 def _workload(run: Run) -> str:
     """The arrivals of each block: other ones are another draw, which may be pooled but not paired."""
     return _listed({str(t.start.block): t.start.arrivals_sha256 for t in run.trials})
+
+
+def _boards(run: Run) -> dict[str, str]:
+    """What the boards said they are: hardware, system, power mode, governor, runtimes; nothing of one process."""
+    said: dict[str, str] = {}
+    for facts in (facts for trial in run.trials for facts in trial.boards):
+        said[f"{facts.id} is"] = f"{facts.kind}, {facts.origin} over a link {facts.link_origin}"
+        said |= {f"{facts.id} {k}": str(v) for k, v in facts.facts.items() if k not in OF_ONE_PROCESS}
+    return said
 
 
 def _campaign(header: Header) -> str:

@@ -188,7 +188,7 @@ class BoardRow(Struct, frozen=True, kw_only=True):
 
 
 class TrialRow(Struct, frozen=True, kw_only=True):
-    """One trial and how it ended."""
+    """One trial and how it ended; ``host_use`` how busy this host was, ``host_note`` why that counts as contended."""
 
     trial: str
     policy: str
@@ -200,6 +200,7 @@ class TrialRow(Struct, frozen=True, kw_only=True):
     unfinished: int
     reason: str
     host_note: str
+    host_use: str = ""
 
 
 class Bar(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from testbed.measure.clocksync import ClockBook, fit_clocks
-from testbed.measure.environment import contended
+from testbed.measure.environment import contended, told
 from testbed.measure.pace import pace_errors
 from testbed.measure.timeline import timelines
 from testbed.report.columns import analysed, columns
@@ -124,6 +124,7 @@ def _trial_row(attempt: Attempt) -> TrialRow:
         unfinished=attempt.unfinished,
         reason=attempt.end.reason if attempt.end is not None else "the journal has no end",
         host_note="; ".join(why),
+        host_use="; ".join(told(use) for use in attempt.host),
     )
 
 

@@ -23,8 +23,8 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
     """Be the agent of a virtual board until it ends; its exit code."""
     die_with_parent()
     sharpen_timers()
-    punctual = take_priority()
     config = read_config(file)
+    punctual = config.realtime and take_priority()
     clock = SkewedClock(offset=Offset(offset), drift_ppb=config.clock_drift_ppb)
     load = Load(
         config.idle_w, {m: p.active_w.value for m, p in config.profiles.items() if p.active_w is not None}

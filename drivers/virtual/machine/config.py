@@ -37,6 +37,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         audit_frac: share of replayed executions that are really run and compared.
         clock_offset_ns, clock_drift_ppb: of the board's clock against the host's monotonic clock.
         spin_ns: how long before a deadline pacing stops sleeping and spins [ns].
+        realtime: the board's processes ask to run before ordinary ones.
         profiles: by model; a model without one cannot be loaded.
         predictions: by model, ``.npz`` of stored probabilities. predictions_sha256: their hashes.
         rails: metered rails; none for a board without sensors.
@@ -57,6 +58,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
     spin_ns: int = 300_000
+    realtime: bool = True
     rails: tuple[Rail, ...] = ()
     facts: dict[str, str | int | float | bool] = {}
     baud: int = 115_200

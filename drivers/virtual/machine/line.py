@@ -264,10 +264,12 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO)
     die_with_parent()
     sharpen_timers()
-    take_priority()
+    file = Path(arguments[0])
+    if read_config(file).realtime:
+        take_priority()
     # select() takes microseconds where epoll takes milliseconds, and a byte lasts 87 of them.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        runner.run(serve(Path(arguments[0])))
+        runner.run(serve(file))
     return 0
 
 

@@ -1,5 +1,6 @@
 import sys
 
+from drivers.agent.facts import board_facts
 from testbed.wire import PROTOCOL_VERSION
 
 
@@ -11,3 +12,13 @@ def test_hello_tells_what_the_board_is(start, agent_pyz):
     assert welcome.facts["clock"] == "time.monotonic_ns"
     assert set(welcome.facts["runtimes"]) == {"echo", "onnxruntime"}
     assert welcome.boot_id
+
+
+def test_governors_are_told_where_the_kernel_has_them(tmp_path):
+    assert "governor" not in board_facts(tmp_path)
+    for core, governor in enumerate(("schedutil\n", "performance\n", "schedutil\n")):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{core}/cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text(governor)
+    (tmp_path / "sys/devices/system/cpu/cpu9/cpufreq/scaling_governor").mkdir(parents=True)  # cannot be read
+    assert board_facts(tmp_path)["governor"] == "performance+schedutil"

@@ -140,6 +140,19 @@ def test_a_reboot_changes_boot_id_and_clock(make_spec: MakeSpec) -> None:
     TALK.run(board, work, "quick")
 
 
+def test_real_time_scheduling_is_not_asked_for_where_it_is_switched_off(make_spec: MakeSpec) -> None:
+    board = virtual_jetson(make_spec("virtual-jetson", virtual={"realtime": False}))
+
+    async def whole() -> Any:
+        try:
+            return await board.open(Listener())
+        finally:
+            await board.close()
+
+    facts = asyncio.run(whole()).facts
+    assert facts["realtime"] is False
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_of_the_clock_is_found_between_its_probes(make_spec: MakeSpec, kind: str) -> None:
     make, options = KINDS[kind]

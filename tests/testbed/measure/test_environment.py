@@ -15,6 +15,7 @@ from testbed.measure.environment import (
     host_id,
     host_use,
     snapshot,
+    told,
 )
 from testbed.model.environment import HostUse
 
@@ -52,6 +53,26 @@ def test_what_the_kernel_does_not_count_is_none_with_a_reason(tmp_path):
     assert "steal" in use.reason
     assert "run-queue wait" in use.reason
     assert contended(use)
+
+
+def test_the_coordinators_own_wait_is_known_whatever_is_watched(tmp_path):
+    def counted(run, wait):
+        folder = fake(tmp_path) / str(os.getpid()) / "task" / "1"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "schedstat").write_text(f"{run * 10**9} {wait * 10**9} 3\n")
+        return snapshot(proc=tmp_path)
+
+    use = host_use(counted(1, 0), counted(5, 1), proc=tmp_path)
+    assert (use.wait_frac, use.own_wait_frac) == (None, pytest.approx(0.25))
+    assert use.reason == ""
+    assert (
+        told(use)
+        == "waiting for a core took the coordinator 25.0% of the time it ran, some task waited 0.0% of the time"
+    )
+
+
+def test_what_is_not_counted_is_told():
+    assert told(use(steal_frac=0.031, reason="not counted: pressure")) == "steal 3.1%, not counted: pressure"
 
 
 def use(**changes):

@@ -64,6 +64,43 @@ def test_what_can_move_a_figure_forbids_it(first, second, changes, what) -> None
     assert found.verdict.startswith(f"must not be pooled, because {what} differ")
 
 
+def seen(run, **changes):
+    """The run with other facts of its board ``jetson``."""
+    trials = tuple(
+        msgspec.structs.replace(
+            trial,
+            boards=tuple(
+                msgspec.structs.replace(board, facts=board.facts | changes) if board.id == "jetson" else board
+                for board in trial.boards
+            ),
+        )
+        for trial in run.trials
+    )
+    return msgspec.structs.replace(run, trials=trials)
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        {"governor": "powersave"},
+        {"settings_held": {"power-mode": "2"}},
+        {"runtimes": {"onnxruntime": {"version": "1.20"}}},
+        {"realtime": False},
+    ],
+)
+def test_a_board_that_was_not_the_same_forbids_it(first, second, fact) -> None:
+    found = pooling(first, seen(second, **fact))
+    assert not found.may
+    (differing,) = found.differing
+    assert (differing.what, differing.first) == ("boards", "")
+    assert differing.second == f"jetson {next(iter(fact))} {next(iter(fact.values()))}"
+    assert found.verdict == "must not be pooled, because boards differ"
+
+
+def test_another_process_on_the_same_board_does_not(first, second) -> None:
+    assert pooling(seen(first, pid=1, models=["a"]), seen(second, pid=2, models=[])).verdict == MAY
+
+
 def test_profiles_measured_anew_by_every_run_do_not(first, second) -> None:
     assert measured_at_start(first.header) == {"host"}
     found = pooling(first, with_header(second, profiles=PROFILES | {"host/resnet8": "9" * 64}))

@@ -78,6 +78,8 @@ def test_contended_host_weakens_its_boards_and_says_why(tmp_path):
     origins = {row.board: row.origin for row in found.boards}
     assert origins == {"host": "measured (contended)", "jetson": "emulated", "mcu": "emulated"}
     assert any("20.0%" in note for note in found.notes)
+    assert "took boards 20.0% of the time they ran, steal 0.0%" in found.trials[0].host_use
+    assert "20.0%" in found.trials[0].host_note
 
 
 def test_warm_up_is_kept_but_not_analysed(tmp_path):
