@@ -17,7 +17,10 @@ With D the interval's length, T the time between samples that can differ, w the 
 ``edges``     Where between two samples the power changes at an edge is unknown: half of T times the swing there,
               either way, as a rectangle (GUM 4.3.7), for each edge. If work begins and ends exactly with the interval,
               both are errors the same way, 0.39 T swing (root mean square) against 0.41 here. With overlapping windows
-              what `testbed.measure.integral` does not undo, w/16 times the swing within w/2 of w before and after it.
+              two more, for what `testbed.measure.integral` does not undo: w/16 times the swing within w/2 of w before
+              and after the edge for a lone change there; and for what always fluctuates, with a flat spectrum S, the
+              kernel that smears an edge has the square integral w/12, of which half at either side of it leave S w/24.
+              Means over w scatter by S/w, so this is w sqrt(g(w)/24) with their variogram.
 ``time``      Stamps off by d trade what lies outside an edge for what lies inside: d times the swing, as a rectangle,
               for the clock's bound and the delay's. A counter read late misses the power itself: d p for each edge.
 
@@ -45,8 +48,11 @@ if TYPE_CHECKING:
 
 MIN_SAMPLES = 3
 """Fewer carry no figure."""
+ROOT3 = math.sqrt(3)
 FEW = 8
 """Fewer samples than this tell nothing of how the power wanders: all of its changes count as fast ones."""
+WHOLE = 20
+"""Levels are counted out as long as there are not more than so many times the samples."""
 
 
 class Quiet(Struct, frozen=True, kw_only=True):
@@ -85,39 +91,47 @@ def budget(trace: PowerTrace, integral: Integral, start: Ns, end: Ns) -> dict[st
     Args:
         start, end: on the coordinator's clock, with at least one sample in between.
     """
-    left, right = np.searchsorted(integral.middles, [start, end], side="left")
+    left, right = np.searchsorted(integral.middles, [start, end])
     inside = slice(int(left), max(int(right), int(left) + 1))
     power, middles = trace.power_w[inside], integral.middles[inside]
-    swings = [_swing(trace, integral, edge) for edge in (start, end)]
-    period = to_s(integral.period)
-    edges = [period / 2 * swing / math.sqrt(3) for swing in swings]
-    late = to_s(trace.traits.delay_bound_ns)
-    time = [to_s(trace.bound) / math.sqrt(3) * max(swings)]
-    if integral.wide:
-        reach = integral.window // 2 + integral.period
-        edges += [
-            to_s(integral.window) / 16 / math.sqrt(3) * _range(trace, integral, edge + way, reach)
-            for edge in (start, end)
-            for way in (-integral.window, integral.window)
-        ]
-    if integral.counting:
-        late = to_s(trace.traits.delay_bound_ns + trace.bound)
-        time = [late / math.sqrt(3) * p for p in _power_at(integral, start, end)]
-        steps = trace.step_j / math.sqrt(6)
-    else:
-        time.append(late / math.sqrt(3) * max(swings))
-        steps = _steps(power, middles, start, end, trace.step_w)
-    # Samples that saw something of what lies outside tell of the edges, not of the load.
+    # Samples that saw something of what lies outside tell of the edges, not of what goes on between them.
     margin = integral.window // 2 + trace.bound + trace.traits.delay_bound_ns
     own = slice(*np.searchsorted(middles, [start + margin, end - margin + 1]))
-    if middles[own].size >= FEW:
-        power, middles = power[own], middles[own]
+    if middles[own].size < FEW:
+        own = slice(None)
+    swings = [_swing(trace, integral, edge) for edge in (start, end)]
+    edges = [to_s(integral.period) / 2 * swing / ROOT3 for swing in swings]
+    if integral.wide:
+        edges += _smeared(trace, integral, (start, end), power[own])
+    if integral.counting:
+        steps = trace.step_j / math.sqrt(6)
+        late = to_s(trace.traits.delay_bound_ns + trace.bound)
+        time = [late / ROOT3 * float(_blocks(integral, edge, 1).max()) for edge in (start, end)]
+    else:
+        steps = _steps(power, middles, start, end, trace.step_w)
+        time = [to_s(d) / ROOT3 * max(swings) for d in (trace.bound, trace.traits.delay_bound_ns)]
     return {
         "steps": steps,
-        "sampling": _sampling(power, middles, integral),
+        "sampling": _sampling(power[own], middles[own], integral),
         "edges": math.hypot(*edges),
         "time": math.hypot(*time),
     }
+
+
+def _smeared(
+    trace: PowerTrace, integral: Integral, edges: tuple[Ns, Ns], power: NDArray[np.float64]
+) -> list[float]:
+    """What is left of the smearing of edges by overlapping windows [J]."""
+    w = to_s(integral.window)
+    apart = max(1, round(integral.window / integral.spacing))
+    scatter = float(((power[apart:] - power[:-apart]) ** 2).mean()) / 2 if power.size > apart else 0.0
+    reach = integral.window // 2 + integral.period
+    around = [
+        w / 16 / ROOT3 * _range(trace, integral, edge + way, reach)
+        for edge in edges
+        for way in (-integral.window, integral.window)
+    ]
+    return [*around, w * math.sqrt(len(edges) * scatter / 24)]
 
 
 def _swing(trace: PowerTrace, integral: Integral, edge: Ns) -> float:
@@ -141,10 +155,6 @@ def _blocks(integral: Integral, edge: Ns, count: int) -> NDArray[np.float64]:
     return found
 
 
-def _power_at(integral: Integral, start: Ns, end: Ns) -> list[float]:
-    return [float(np.abs(_blocks(integral, edge, 1)).max()) for edge in (start, end)]
-
-
 def _shares(middles: NDArray[np.int64], start: Ns, end: Ns) -> NDArray[np.float64]:
     """How much of the interval each sample stands for [s]: to half way to its neighbours, or to the edge."""
     cuts = np.concatenate(([start], (middles[1:] + middles[:-1]) // 2, [end]))
@@ -156,12 +166,15 @@ def _steps(
     power: NDArray[np.float64], middles: NDArray[np.int64], start: Ns, end: Ns, step_w: float | None
 ) -> float:
     """Quantisation; without a stated step, the smallest difference seen, which is a lower limit of it."""
-    levels, which = np.unique(power, return_inverse=True)
     if step_w is None:
-        gaps = np.diff(levels)
+        gaps = np.diff(np.unique(power))
         step_w = float(gaps.min()) if gaps.size else 0.0
-    if step_w > 0:  # values of a sum that differ by less are one level
-        which = np.floor((power - levels[0]) / step_w + 0.5).astype(np.int64)
+    if step_w <= 0.0:
+        return 0.0
+    # Values of a sum that differ by less than a step are on one level.
+    which = np.rint((power - power.min()) / step_w).astype(np.int64)
+    if int(which.max()) > WHOLE * power.size:  # so fine that hardly two samples share a level
+        which = np.unique(which, return_inverse=True)[1]
     on_level = np.bincount(which, weights=_shares(middles, start, end))
     return step_w / math.sqrt(12) * float(np.sqrt((on_level**2).sum()))
 
