@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from testbed.campaign.replay import replay
+from testbed.campaign.virtual import run_in_virtual_time
 from testbed.model.origin import Origin
 from testbed.model.request import Outcome
 from testbed.store.reader import Run, read_run
@@ -140,22 +141,15 @@ def test_the_same_experiment_in_virtual_time_repeats_to_the_bit(
     played: tuple[Path, dict[str, Any], str], run: Run, module_path: Path
 ) -> None:
     journals = []
-    for name in ("one", "two"):
-        out = module_path / name
-        process = start(
-            "run",
-            module_path / "hello",
-            "--virtual-time",
-            "--after",
-            played[0],
-            "--out",
-            out,
-            "--json",
-            cwd=module_path,
-        )
-        text, err = process.communicate(timeout=60)
-        assert process.returncode in (0, 1), err
-        assert set(json.loads(text)["policies"]) == set(POLICIES)
+    one, two, hello = module_path / "one", module_path / "two", module_path / "hello"
+    process = start(
+        *("run", hello, "--virtual-time", "--after", played[0], "--out", one, "--json"), cwd=module_path
+    )
+    text, err = process.communicate(timeout=60)
+    assert process.returncode in (0, 1), err
+    assert set(json.loads(text)["policies"]) == set(POLICIES)
+    run_in_virtual_time(hello, after=played[0], out=two)  # in another process, with other hash seeds
+    for out in (one, two):
         virtual = read_run(out)
         assert virtual.complete
         journals.append([attempt.records for attempt in virtual.trials])

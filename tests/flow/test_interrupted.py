@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testbed.model.request import Outcome
-from testbed.store.reader import read_run
+from testbed.store.reader import Run, read_run
 from tests.flow.conftest import shrink, start
 
 REQUESTS = 120
@@ -66,37 +66,39 @@ def stat_of(pid: int) -> str:
         return " Z "
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_run_keeps_what_was_finished_and_is_completed_by_resume(
-    how: signal.Signals, tmp_path: Path
-) -> None:
-    experiment = shrink(tmp_path / "hello", REQUESTS, policies='["edge-only", "edgesight"]')
-    run = tmp_path / "run"
-    process = start("run", experiment, "--out", run, cwd=tmp_path)
-    wait_for_records(run, trials=2, count=30, process=process)
+def stop(process: subprocess.Popen[str], how: signal.Signals) -> None:
+    """Stop a run the hard or the polite way; nothing of it goes on."""
     children = descendants(process.pid)
     os.kill(process.pid, how)
     process.communicate(timeout=60)
     assert process.returncode == (130 if how is signal.SIGINT else -signal.SIGKILL)
     assert gone(children), "virtual boards and agents must not outlive the run"
 
-    stopped = read_run(run)
-    first, second = stopped.trials
+
+def test_a_run_killed_and_then_interrupted_keeps_what_was_finished_and_is_completed(tmp_path: Path) -> None:
+    experiment = shrink(tmp_path / "hello", REQUESTS, policies='["edge-only", "edgesight"]')
+    run = tmp_path / "run"
+    process = start("run", experiment, "--out", run, cwd=tmp_path)
+    wait_for_records(run, trials=2, count=30, process=process)
+    stop(process, signal.SIGKILL)
+    killed = read_run(run)
+    first, second = killed.trials
     assert first.counts
     assert len(first.records) == REQUESTS
-    assert not second.counts
-    assert [planned.trial for planned in stopped.pending] == [second.start.trial]
-    done = [r for r in second.records if r.outcome in (Outcome.COMPLETED, Outcome.DEGRADED)]
-    assert len(done) >= 30
-    if how is signal.SIGKILL:
-        assert stopped.footer is None
-        assert second.unfinished == REQUESTS - len(second.records) > 0
-    else:
-        assert stopped.footer is not None
-        assert stopped.footer.status == "interrupted"
+    assert killed.footer is None
+    assert second.unfinished == REQUESTS - len(second.records) > 0
+    still_to_play(killed)
     before = (run / "trials" / first.start.trial / "attempt-1.jsonl").read_bytes()
 
     # Where the experiment stands is in the header, so the folder alone is enough.
+    process = start("run", "--resume", run, cwd=tmp_path)
+    wait_for_records(run, trials=3, count=30, process=process)
+    stop(process, signal.SIGINT)
+    interrupted = read_run(run)
+    assert interrupted.footer is not None
+    assert interrupted.footer.status == "interrupted"
+    still_to_play(interrupted)
+
     process = start("run", "--resume", run, "--json", cwd=tmp_path)
     out, err = process.communicate(timeout=90)
     assert process.returncode in (0, 1), err
@@ -105,4 +107,14 @@ def test_a_stopped_run_keeps_what_was_finished_and_is_completed_by_resume(
     assert resumed.complete
     assert [len(attempt.records) for attempt in resumed.trials] == [REQUESTS, REQUESTS]
     assert (run / "trials" / first.start.trial / "attempt-1.jsonl").read_bytes() == before, "not played again"
-    assert [a.start.trial for a in resumed.superseded] == [second.start.trial]
+    assert {a.start.trial for a in resumed.superseded} == {second.start.trial}
+    assert len(resumed.superseded) == 2
+
+
+def still_to_play(run: Run) -> None:
+    """The second trial is under way: its first answers are there, and it is to be played again."""
+    _, second = run.trials
+    assert not second.counts
+    assert [planned.trial for planned in run.pending] == [second.start.trial]
+    done = [r for r in second.records if r.outcome in (Outcome.COMPLETED, Outcome.DEGRADED)]
+    assert len(done) >= 30

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from testbed import __version__
 from testbed.cli.app import app
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call, invoke
 
 COMMANDS = ("run", "boards", "doctor", "profile", "report", "compare", "gap", "version")
 
@@ -56,14 +56,14 @@ def test_wrong_usage_is_2(args):
 
 
 def test_run_without_an_experiment_is_usage():
-    done = invoke("run")
+    done = call("run")
     assert done.returncode == 2
     assert "00-hello" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["report", "run"])
 def test_a_missing_folder_is_named(command, tmp_path):
-    done = invoke(command, str(tmp_path / "nothing"), NO_COLOR="1")
+    done = call(command, tmp_path / "nothing")
     assert done.returncode in {2, 3}
     assert "nothing" in done.stderr
     assert "Traceback" not in done.stderr

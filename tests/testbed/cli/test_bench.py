@@ -9,22 +9,22 @@ from testbed.cli.door import Exit
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
 from testbed.store.profiles import load_profile
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call, invoke
 
 
 def test_boards_lists_the_lab_and_the_drivers(experiment):
-    done = invoke("boards", "--lab", experiment / "lab.toml", "--json")
+    done = call("boards", "--lab", experiment / "lab.toml", "--json")
     document = json.loads(done.stdout)
     assert document["boards"]["near"]["models"] == ["cnn-tiny"]
     assert document["boards"]["far"]["driver"] is True
     assert {"jetson", "gpu", "serial", "local"} <= set(document["drivers"]["boards"])
-    assert "cnn-tiny" in invoke("boards", "--lab", experiment / "lab.toml").stdout
+    assert "cnn-tiny" in call("boards", "--lab", experiment / "lab.toml").stdout
 
 
 def test_boards_shows_a_kind_nobody_drives(tmp_path):
     lab = tmp_path / "lab.toml"
     lab.write_text('schema = 1\nname = "x"\n[boards.b]\nkind = "toaster"\nsite = "edge"\nmodels = []\n')
-    assert "no such driver" in invoke("boards", "--lab", lab).stdout
+    assert "no such driver" in call("boards", "--lab", lab).stdout
     done = invoke("doctor", "--lab", lab)
     assert done.returncode == Exit.USAGE
     assert "boards.b.kind" in done.stderr
@@ -69,13 +69,13 @@ def test_profile_writes_what_loads_again(experiment, tmp_path):
 
 def test_profile_of_a_board_or_model_that_is_not_there(experiment):
     lab = experiment / "lab.toml"
-    assert "Did you mean 'near'" in invoke("profile", "neer", "cnn-tiny", "--lab", lab).stderr
-    assert "Did you mean 'cnn-tiny'" in invoke("profile", "near", "cnn-tin", "--lab", lab).stderr
+    assert "Did you mean 'near'" in call("profile", "neer", "cnn-tiny", "--lab", lab).stderr
+    assert "Did you mean 'cnn-tiny'" in call("profile", "near", "cnn-tin", "--lab", lab).stderr
 
 
 def test_a_profile_that_could_not_be_read_back_is_not_measured(experiment, tmp_path):
     lab, file = experiment / "lab.toml", tmp_path / "p.toml"
-    done = invoke("profile", "near", "cnn-tiny", "--lab", lab, "--out", file)
+    done = call("profile", "near", "cnn-tiny", "--lab", lab, "--out", file)
     assert done.returncode == 2
     assert "Give near/cnn-tiny.toml" in done.stderr
     assert not file.exists()

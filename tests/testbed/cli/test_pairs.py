@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testbed.cli.door import Exit
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call, invoke
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def test_virtual_time_takes_the_latest_live_run_and_says_which(place, experiment
     done = invoke("run", experiment, "--virtual-time", "--out", "runs/again", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert f"as seen by {live}, the latest live run" in done.stderr
-    shown = invoke("gap", live, "runs/again", cwd=folder)
+    shown = call("gap", live, "runs/again", cwd=folder)
     assert shown.returncode == 0, shown.stderr
     assert "circular for the host too" in shown.stdout
 
 
 def test_virtual_time_without_any_live_run_says_how_to_get_one(experiment, tmp_path) -> None:
-    done = invoke("run", experiment, "--virtual-time", cwd=tmp_path)
+    done = call("run", experiment, "--virtual-time", cwd=tmp_path)
     assert done.returncode == Exit.USAGE
     assert "no live run of this lab on this host in runs" in done.stderr
     assert "--after" in done.stderr
@@ -59,7 +59,7 @@ def test_virtual_time_without_any_live_run_says_how_to_get_one(experiment, tmp_p
 
 @pytest.mark.parametrize("other", [("--virtual-time",), ("--resume", "somewhere")])
 def test_gap_leaves_no_room_for_some_options(experiment, other, tmp_path) -> None:
-    done = invoke("run", experiment, "--gap", *other, cwd=tmp_path)
+    done = call("run", experiment, "--gap", *other, cwd=tmp_path)
     assert done.returncode == Exit.USAGE
     assert other[0] in done.stderr
 
@@ -67,18 +67,18 @@ def test_gap_leaves_no_room_for_some_options(experiment, other, tmp_path) -> Non
 def test_pooling_has_a_verdict_and_an_exit_code(place) -> None:
     folder, document, _ = place
     live = document["run"]
-    done = invoke("compare", live, document["virtual"]["run"], "--pool", "--json", cwd=folder)
+    done = call("compare", live, document["virtual"]["run"], "--pool", "--json", cwd=folder)
     assert done.returncode == Exit.MISSED
     verdict = json.loads(done.stdout)["pooling"]
     assert verdict["may"] is False
     assert "time differs" in verdict["verdict"]
-    shown = invoke("compare", live, live, cwd=folder)
+    shown = call("compare", live, live, cwd=folder)
     assert shown.returncode == 0
     assert "must not be pooled, because they are the same run" in shown.stdout
 
 
 def test_two_live_runs_are_no_gap(place) -> None:
     folder, document, _ = place
-    done = invoke("gap", document["run"], document["run"], cwd=folder)
+    done = call("gap", document["run"], document["run"], cwd=folder)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "is a live run" in done.stderr
