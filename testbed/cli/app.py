@@ -244,6 +244,29 @@ def check_profiles(names: Profiles = None, json: Json = False, debug: Debug = Fa
         doing.check(terminal, names or [])
 
 
+@profiles.command("borrow")
+def borrow_profile(
+    model: Annotated[str, typer.Argument(help="Model in the catalogue.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="BOARD/MODEL", help="Published model whose pace and power it takes, one per exit."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder of profiles to write MODEL.toml to.")
+    ],
+    catalog: Catalog = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Pace and power a model of your own as published ones were on real silicon, for a virtual board."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import profiles as doing
+
+        doing.borrow(terminal, model, names, out=out, catalog=catalog)
+
+
 @profiles.command("schema")
 def profile_schema(debug: Debug = False) -> None:
     """Print the JSON schema of the files."""

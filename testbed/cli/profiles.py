@@ -92,6 +92,32 @@ def check(terminal: Terminal, names: Sequence[str]) -> None:
         raise Ended(Exit.MISSED)
 
 
+def borrow(terminal: Terminal, model: str, names: Sequence[str], *, out: Path, catalog: Path | None) -> None:
+    """Write a profile of a model that is paced and powered as published ones on real silicon.
+
+    Raises:
+        ConfigError: no such model or profile, or they do not fit the model's exits.
+    """
+    import msgspec
+
+    from testbed.campaign.stand_in import stand_in
+    from testbed.store.profile_writer import write_profile
+    from testbed.zoo.catalog import load_catalog, shipped
+
+    rungs = [profile for name in names for profile in read(name)]
+    of = load_catalog(catalog if catalog is not None else shipped("image-classification/fashion-mnist"))
+    made = stand_in(of, model, rungs, board=out.resolve().name)
+    file = out / f"{model}.toml"
+    write_profile(made, file)
+    if terminal.json:
+        terminal.emit({"schema": 1, "file": str(file), "profile": msgspec.to_builtins(made)})
+        return
+    terminal.show(
+        f"written to {file}: {model} paced as {', '.join(rung.model for rung in rungs)} on {rungs[0].board}; "
+        "assumed, since nobody ran it there"
+    )
+
+
 def schema(terminal: Terminal) -> None:
     """Print the JSON schema of the files."""
     from testbed.store.profile_schema import schema_text

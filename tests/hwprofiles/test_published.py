@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.imports.mlperf_power import import_power
 from testbed.store.profiles import load_profiles
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +58,19 @@ def test_every_rung_is_the_row_it_cites():
             assert profile.accuracy[0].value == pytest.approx(float(row["accuracy"]) / 100)
             seen += 1
     assert seen == 12 * 94
+
+
+def test_raw_logs_and_the_table_tell_the_same():
+    """Three rungs of the Raspberry Pi, read from their logs instead of from the sweep's table."""
+    folder = DATA / "mlperf-edge" / "v2.0" / "rpi4-tflite-v2.7.1-ruy"
+    read = {p.model: p for p in import_power(folder, submitter="Krai").profiles}
+    shipped = load_profiles(ROOT / "hwprofiles" / "raspberry-pi-4-tflite")
+    assert len(read) == 4
+    for model, profile in read.items():
+        rung = shipped[model]
+        assert rung.energy_at().value == pytest.approx(profile.energy_at().value, rel=1e-4)
+        assert rung.active_w.value == pytest.approx(profile.active_w.value, rel=1e-4)
+        assert rung.accuracy[0].value == pytest.approx(profile.accuracy[0].value)
+        assert rung.accuracy[0].sigma == pytest.approx(profile.accuracy[0].sigma, rel=1e-4)
+        for q in (0.5, 0.9, 0.99):
+            assert rung.service_at(q=q) == pytest.approx(profile.service_at(q=q), rel=1e-4)

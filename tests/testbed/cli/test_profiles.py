@@ -89,3 +89,17 @@ def test_every_shipped_profile_passes_the_check():
 
 def test_the_schema_is_printed():
     assert invoke("profiles", "schema").stdout == schema_text()
+
+
+def test_a_model_borrows_its_pace_from_a_published_one(tmp_path):
+    out = tmp_path / "my-pi"
+    rung = "raspberry-pi-4-tflite/mobilenet-v1-0.25-128-quantized"
+    done = invoke("profiles", "borrow", "cnn-small", rung, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "assumed, since nobody ran it there" in done.stdout
+    (made,) = read(str(out))
+    assert (made.board, made.model) == ("my-pi", "cnn-small")
+    assert made.service_at() == read(rung)[0].service_at()
+    done = invoke("profiles", "borrow", "resnet8-ee", rung, "--out", out)
+    assert done.returncode == Exit.USAGE
+    assert "3 exits" in done.stderr
