@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from testbed.model.action import Cancel, Decision, Infer, Load
 from testbed.model.event import BoardDown, BoardUp, Cancelled, Executed, Failed, Loaded, NetworkSeen, Sent
 from testbed.model.lab import BoardFacts, CheckResult
+from testbed.model.meter import MeterTraits
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.model.view import Health, View
@@ -162,6 +163,44 @@ class PowerMeter(Protocol):
 
     def stop(self) -> None:
         """Let go of everything; idempotent, never raises."""
+
+
+class BenchMeter(Protocol):
+    """An instrument beside a board, assigned to it in the lab file.
+
+    Attributes:
+        name: in the lab file; its samples carry it. feeds: the board whose power it measures.
+    """
+
+    name: str
+    feeds: str
+
+    @property
+    def traits(self) -> MeterTraits:
+        """Its errors."""
+
+    @property
+    def about(self) -> dict[str, object]:
+        """``rails``, ``total`` and, once open, what it said it is."""
+
+    async def open(self, sink: Sink) -> None:
+        """Connect, identify; from then on `PowerSamples` on the coordinator's clock go to ``sink``.
+
+        One that is lost later is connected again by itself, and the time without it is told as a fault.
+
+        Raises:
+            MeterError: it cannot be used.
+        """
+
+    async def settle(self) -> None:
+        """The load to come has been shown: what was ranged automatically is fixed from now on.
+
+        Raises:
+            MeterError: the instrument refuses.
+        """
+
+    async def close(self) -> None:
+        """Stop; bounded in time."""
 
 
 class PowerSwitch(Protocol):

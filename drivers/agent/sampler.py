@@ -56,20 +56,28 @@ class Sampler:
     """One thread that samples one meter until stopped."""
 
     def __init__(
-        self, name: str, meter: Meter, period_ns: int, now_ns: Callable[[], int], outlet: Outlet
+        self,
+        name: str,
+        meter: Meter,
+        period_ns: int,
+        now_ns: Callable[[], int],
+        outlet: Outlet,
+        *,
+        started: bool = False,
     ) -> None:
         """Start sampling.
 
         Args:
             name: what the host calls the meter. meter: what is read. period_ns: from one reading to the
             next, at least 1 ms; a reading that takes longer delays the next. now_ns: the clock for
-            stamps only; waiting is in real time. outlet: where batches go.
+            stamps only; waiting is in real time. outlet: where batches go. started: whether the meter is already.
         """
         self._name = name
         self._meter = meter
         self._period = max(period_ns, _MIN_PERIOD_NS)
         self._now_ns = now_ns
         self._outlet = outlet
+        self._started = started
         self._rows: deque[tuple[int, Sequence[float]]] = deque()
         self._faults: list[_Faults] = []
         self._dropped = 0
@@ -85,7 +93,7 @@ class Sampler:
 
     def _run(self) -> None:
         due = flushed = time.monotonic_ns()
-        running = False
+        running = self._started
         while not self._stop.is_set():
             was_running = running
             running = self._sample() if running else self._start()

@@ -65,6 +65,34 @@ class BoardSpec(Struct, frozen=True, kw_only=True):
     fence: int = 0
 
 
+class MeterSpec(Struct, frozen=True, kw_only=True):
+    """One instrument of a lab file, as its driver gets it.
+
+    Attributes:
+        kind: entry point in ``testbed.meters``.
+        feeds: the board whose power it measures.
+        options: the rest of the table. file: the lab file, for error messages.
+        state: folder of this run, where virtual boards keep theirs.
+    """
+
+    name: str
+    kind: str
+    feeds: BoardId
+    options: dict[str, Any]
+    file: Path
+    state: Path = Path()
+
+
+class SwitchSpec(Struct, frozen=True, kw_only=True):
+    """One power switch of a lab file, as its driver gets it: entry point in ``testbed.switches``, board, options."""
+
+    name: str
+    kind: str
+    feeds: BoardId
+    options: dict[str, Any]
+    file: Path
+
+
 class BoardFacts(Struct, frozen=True, kw_only=True):
     """What a board said it is when it was opened.
 
