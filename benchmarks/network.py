@@ -14,19 +14,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from benchmarks.verdict import arguments, conclude
 from drivers.virtual.network.forwarder import ForwarderConfig
 from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
 from drivers.virtual.network.process import Network
 from drivers.virtual.network.tun import why_not
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 PORT = 9000
 HEADERS = 28

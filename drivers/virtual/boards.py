@@ -22,6 +22,8 @@ from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
 from drivers.virtual.machine.config import MachineConfig, Rail
+from drivers.virtual.network.board import network_of
+from drivers.virtual.network.options import NetworkOptions
 from testbed.errors import ConfigError
 from testbed.model.lab import BoardSpec
 from testbed.units import MS, US
@@ -29,6 +31,8 @@ from testbed.units import MS, US
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
+
+    from testbed.ports import Link
 
 JETSON_RAILS = (
     Rail(label="VDD_IN", idle_frac=1.0, work_frac=1.0),
@@ -69,10 +73,11 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Keys of a ``virtual-jetson`` board; ``transport`` as for a real one."""
+    """Keys of a ``virtual-jetson`` board; ``transport`` as for a real one, ``network`` is what it stands behind."""
 
     virtual: VirtualOptions = VirtualOptions()
     transport: Literal["auto", "openssh", "paramiko"] = "auto"
+    network: NetworkOptions | None = None
 
 
 class VirtualSerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,18 +108,19 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
     """
     options = options_of(spec, VirtualJetsonOptions)
     folder = spec.state / spec.id
-    config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS)
+    way = network_of(spec, options.network, folder)
+    config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS, facts=way.facts)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
-        way = SshOptions(
-            host="127.0.0.1",
+        ssh = SshOptions(
+            host=offer["host"],
             port=offer["port"],
             user=offer["user"],
             identity=offer["identity"],
             fingerprint=offer["fingerprint"],
             transport=options.transport,
         )
-        return ssh_composition(spec, way, origin="emulated")
+        return ssh_composition(spec, ssh, origin="emulated")
 
     def lay_out() -> None:
         for path, text in JETSON_FILES.items():
@@ -122,9 +128,9 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="ascii")
 
-    nowhere = {"port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
-    far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out)
-    return _board(spec, options, far_side, reach, nowhere)
+    nowhere = {"host": "127.0.0.1", "port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
+    far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out, network=way.network)
+    return _board(spec, options, far_side, reach, nowhere, wrap=way.wrap)
 
 
 def virtual_serial(spec: BoardSpec) -> VirtualBoard:
@@ -160,6 +166,7 @@ def _machine(
     baud: int = 115_200,
     port: Path | None = None,
     agent: Path | None = None,
+    facts: Mapping[str, str] | None = None,
 ) -> MachineConfig:
     """What the far side is told."""
     without = sorted(set(spec.models) - set(spec.profiles))
@@ -196,7 +203,7 @@ def _machine(
         baud=baud,
         port=port,
         agent=agent,
-        facts={"answers": options.answers},
+        facts={"answers": options.answers, **(facts or {})},
     )
 
 
@@ -206,6 +213,7 @@ def _board(
     far_side: FarSide,
     reach: Callable[[Mapping[str, Any]], Composition],
     nowhere: Mapping[str, Any],
+    wrap: Callable[[Link], Link] | None = None,
 ) -> VirtualBoard:
     """Compose the real kind of board with a far side that starts before it is reached.
 
@@ -214,6 +222,7 @@ def _board(
         far_side: what stands behind the link.
         reach: the composition, given what the far side offers.
         nowhere: an offer to compose with before there is one.
+        wrap: put around the link.
     """
 
     async def prepare() -> None:
@@ -241,5 +250,6 @@ def _board(
         common=options,
         origin="emulated",
         link_origin="emulated",
+        wrap=wrap,
     )
     return VirtualBoard(spec, with_relay(parts, spec), far_side)

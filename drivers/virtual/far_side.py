@@ -10,12 +10,16 @@ from asyncio.subprocess import PIPE, Process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 import drivers
 from drivers.virtual.machine.config import MachineConfig, write_config
 from testbed.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from drivers.virtual.network.process import Network
 
 START_S = 20.0
 ORDER_S = 30.0
@@ -30,7 +34,13 @@ class FarSide:
     """
 
     def __init__(
-        self, module: str, config: MachineConfig, file: Path, *, lay_out: Callable[[], None] = lambda: None
+        self,
+        module: str,
+        config: MachineConfig,
+        file: Path,
+        *,
+        lay_out: Callable[[], None] = lambda: None,
+        network: Network | None = None,
     ) -> None:
         """Nothing runs yet.
 
@@ -39,11 +49,13 @@ class FarSide:
             config: what it is told.
             file: where that is written; keys and log come beside it.
             lay_out: puts files in place before it starts.
+            network: what it stands behind; started and stopped with it.
         """
         self._module = f"drivers.virtual.machine.{module}"
         self._config = config
         self._file = file
         self._lay_out = lay_out
+        self._network = network
         self._process: Process | None = None
         self._turn = asyncio.Lock()
         self.offer: dict[str, Any] = {}
@@ -64,15 +76,18 @@ class FarSide:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._config.home.mkdir(parents=True, exist_ok=True)
         self._lay_out()
+        if self._network is not None:
+            await self._network.start()
+            self._config = msgspec.structs.replace(self._config, listen=self._network.offer["board"])
         write_config(self._config, self._file)
         home = str(Path(drivers.__file__).parents[1])
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
         with self._log.open("ab") as log:
+            command: tuple[str, ...] = (sys.executable, "-m", self._module, str(self._file))
+            if self._network is not None:
+                command = self._network.inside(*command)
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                self._module,
-                str(self._file),
+                *command,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=log,
@@ -110,16 +125,10 @@ class FarSide:
     async def stop(self) -> None:
         """End its input, so that it stops in order; kill it after three seconds."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        if process is not None:
+            await _end(process)
+        if self._network is not None:
+            await self._network.stop()
 
     @property
     def _log(self) -> Path:
@@ -139,3 +148,15 @@ class FarSide:
         if self._log.is_file():
             last = self._log.read_text(encoding="utf-8", errors="replace")[-4000:]
         return BoardError(message, board=self._config.name, traceback=last, cure=f"See {self._log}")
+
+
+async def _end(process: Process) -> None:
+    """Let it end in order, or kill it."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from testbed.errors import LinkError
 from testbed.model.view import Health
 from testbed.ports import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class RelayOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,8 +51,15 @@ class RelayOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("rate_mbit and buffer_bytes must be positive")
 
 
-class Way:
+class Way(Protocol):
     """One direction: says when bytes that enter now come out."""
+
+    def exit_s(self, now: float, size: int) -> float:
+        """When the last of ``size`` bytes comes out that enter at ``now``; both on the loop's clock [s]."""
+
+
+class EvenWay:
+    """A way of constant delay and rate, with jitter."""
 
     def __init__(self, options: RelayOptions, seed: str) -> None:
         """An empty way."""
@@ -133,11 +144,16 @@ async def _until(loop: asyncio.AbstractEventLoop, instant: float) -> None:
 class Relayed:
     """A link behind a relay; see `relay`."""
 
-    def __init__(self, link: Link, options: RelayOptions, seed: int) -> None:
-        """Nothing happens before `open`."""
+    def __init__(self, link: Link, make_way: Callable[[str], Way], buffer_bytes: int) -> None:
+        """Nothing happens before `open`.
+
+        Args:
+            make_way: a fresh way ``up`` or ``down``, at every opening.
+            buffer_bytes: how much may be under way in each direction before the sender waits.
+        """
         self._link = link
-        self._options = options
-        self._seed = f"relay/{seed}/{options.seed}"
+        self._make_way = make_way
+        self._buffer_bytes = buffer_bytes
         self._up: Pipe | None = None
         self._down: Pipe | None = None
         self._pumps: list[asyncio.Task[None]] = []
@@ -160,10 +176,9 @@ class Relayed:
             LinkError: as the link does.
         """
         await self._link.open()
-        limit = self._options.buffer_bytes
         self._broken = None
-        self._up = Pipe(Way(self._options, f"{self._seed}/up"), limit)
-        self._down = Pipe(Way(self._options, f"{self._seed}/down"), limit)
+        self._up = Pipe(self._make_way("up"), self._buffer_bytes)
+        self._down = Pipe(self._make_way("down"), self._buffer_bytes)
         self._pumps = [
             asyncio.create_task(self._carry_up(self._up), name=f"{self.name} up"),
             asyncio.create_task(self._carry_down(self._down), name=f"{self.name} down"),
@@ -224,4 +239,5 @@ class Relayed:
 
 def relay(link: Link, options: RelayOptions, seed: int) -> Link:
     """The same link at the end of a long, narrow way."""
-    return Relayed(link, options, seed)
+    prefix = f"relay/{seed}/{options.seed}"
+    return Relayed(link, lambda name: EvenWay(options, f"{prefix}/{name}"), options.buffer_bytes)

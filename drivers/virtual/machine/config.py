@@ -45,6 +45,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
             its terminal is published under.
         boot_ms: how long a reboot takes.
+        listen: address that an SSH host listens on.
     """
 
     name: str
@@ -65,6 +66,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     agent: Path | None = None
     port: Path | None = None
     boot_ms: int = 500
+    listen: str = "127.0.0.1"
 
     @property
     def home(self) -> Path:

@@ -4,7 +4,7 @@
 
 Announces ``port``, ``fingerprint``, ``host_key``, ``user`` and ``identity`` (a private key made for this host) as one
 JSON line; then takes orders (``orders``): ``cut``, ``garble``, ``stall``, ``step_clock``, ``kill_agent``,
-``reboot``. Listens on 127.0.0.1 only, and ends with its standard input.
+``reboot``. Listens on one address, 127.0.0.1 unless told otherwise, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SshHost:
         public = self._client_key.export_public_key().decode("ascii")
         self._listener = await asyncssh.create_server(
             lambda: _Door(self._connections),
-            "127.0.0.1",
+            self._config.listen,
             self._port,
             server_host_keys=[self._host_key],
             authorized_client_keys=asyncssh.import_authorized_keys(public),
@@ -75,6 +75,7 @@ class SshHost:
         identity.touch(mode=0o600)
         identity.write_bytes(self._client_key.export_private_key())
         return {
+            "host": self._config.listen,
             "port": self._port,
             "user": USER,
             "identity": str(identity),

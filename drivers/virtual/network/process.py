@@ -76,7 +76,7 @@ class Network:
             raise LinkError(
                 f"the network was not set up: {''.join(last) or f'nothing heard within {START_S:g} s'}",
                 link=self._name,
-                cure=f"See {self._log}; `backend = \"relay\"` needs no root",
+                cure=f'See {self._log}; `backend = "relay"` needs no root',
             ) from error
 
     def inside(self, *command: str) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ def set_up(mtu: int = 1500) -> Tuns:
     Raises:
         OSError: the kernel refuses. ValueError: ``ip`` refuses, with what it said.
     """
-    sweep()
+    clear_left()
     number = os.getpid()
     namespace, host_device, board_device = f"testbed-{number}", f"tbh{number}", f"tbb{number}"
     first = _NET + 4 * (number % _PAIRS)
@@ -95,7 +95,7 @@ def tear_down(namespace: str) -> None:
         _ip("netns", "delete", namespace)
 
 
-def sweep(folder: Path = Path("/run/netns")) -> None:
+def clear_left(folder: Path = Path("/run/netns")) -> None:
     """Remove namespaces of forwarders that are gone."""
     for entry in folder.glob("testbed-*"):
         match = _NAMESPACE.fullmatch(entry.name)

@@ -1,0 +1,41 @@
+import pytest
+
+from drivers.virtual.network.loss import Loss
+from drivers.virtual.network.options import LossOptions
+
+N = 40_000
+BURSTS = LossOptions(to_bad=0.01, to_good=0.2, bad_frac=1.0)
+
+
+def strikes(options, seed="1"):
+    loss = Loss(options, seed)
+    return [loss.strikes() for _ in range(N)]
+
+
+def runs(lost):
+    found, length = [], 0
+    for strike in [*lost, False]:
+        if strike:
+            length += 1
+        elif length:
+            found.append(length)
+            length = 0
+    return found
+
+
+def test_share_is_as_asked_in_both_models() -> None:
+    assert sum(strikes(LossOptions(frac=0.05))) / N == pytest.approx(0.05, abs=0.006)
+    assert sum(strikes(BURSTS)) / N == pytest.approx(BURSTS.mean_frac, abs=0.015)
+
+
+def test_bursts_are_as_long_as_the_bad_state_lasts_and_single_losses_are_not() -> None:
+    burst = runs(strikes(BURSTS))
+    single = runs(strikes(LossOptions(frac=0.05)))
+    assert sum(burst) / len(burst) == pytest.approx(1 / 0.2, rel=0.15)
+    assert sum(single) / len(single) < 1.2
+
+
+def test_the_same_seed_loses_the_same_packets() -> None:
+    assert strikes(BURSTS) == strikes(BURSTS)
+    assert strikes(BURSTS) != strikes(BURSTS, "2")
+    assert not any(strikes(LossOptions()))
