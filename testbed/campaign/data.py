@@ -29,6 +29,7 @@ class TaskData:
 
     Attributes:
         images: test inputs, uint8 (n, channels, height, width). labels: int64 (n,).
+        input_bytes: size of one input on the link, coded ``raw``.
         models: by name, ready to travel.
     """
 
@@ -45,6 +46,8 @@ class TaskData:
         test = load_samples(self.catalog, TEST)
         self.images: NDArray[np.uint8] = test.images.reshape(-1, *self.catalog.input.shape)
         self.labels = test.labels.astype(np.int64)
+        self.input_bytes = int(self.images[0].nbytes)
+        self._truth: list[int] = self.labels.tolist()
         self.models: dict[ModelId, ModelFiles] = {}
         for model in self.catalog.models:
             load_graphs(self.catalog, model.name)  # every file is the one the catalogue names
@@ -66,11 +69,11 @@ class TaskData:
 
     def truth(self, request: Request) -> int | None:
         """The right label."""
-        return int(self.labels[request.sample])
+        return self._truth[request.sample]
 
     def payload_bytes(self, request: Request, codec: str) -> int:
         """Size of a request's payload on the link; only ``raw`` is carried so far."""
-        return int(self.images[request.sample].nbytes)
+        return self.input_bytes
 
     def calibration_scores(self, model: ModelId) -> list[NDArray[np.float32]]:
         """Stored probabilities on the calibration set, per exit float32 (n, classes)."""

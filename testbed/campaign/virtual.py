@@ -7,6 +7,7 @@ start), and the way to each board as its probes saw it. Everything it writes is 
 from __future__ import annotations
 
 import datetime
+import gc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,16 +34,18 @@ from testbed.model.request import Outcome
 from testbed.store.reader import read_events, read_run
 from testbed.store.schema import LOAD, BoardSeen, Drawn, Note, TrialStart, Window
 from testbed.store.writer import RunWriter
-from testbed.units import from_s
-from testbed.workload.mix import draw_requests, fingerprint
+from testbed.units import Ns, from_s
+from testbed.workload.mix import fingerprint, stream_requests
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testbed.campaign.design import Trial
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.record import RequestRecord
+    from testbed.model.request import Request
     from testbed.policy.thresholds import ThresholdTable
     from testbed.store.reader import Run
     from testbed.store.writer import TrialWriter
@@ -128,8 +131,23 @@ def run_in_virtual_time(
     with RunWriter.create(target, page) as run:
         status, reason = "failed", "the run broke"
         try:
+            drawn: dict[int, str] = {}  # the policies of a block see the same requests
             for trial in trials:
-                _play(trial, campaign, virtual, data, thresholds, run, costs or Costs(), after.name, progress)
+                if trial.seed not in drawn:
+                    stream = stream_requests(campaign.workload, campaign.task, data.samples, trial.seed)
+                    drawn[trial.seed] = fingerprint(stream)
+                _play(
+                    trial,
+                    campaign,
+                    virtual,
+                    data,
+                    thresholds,
+                    run,
+                    costs or Costs(),
+                    after.name,
+                    drawn[trial.seed],
+                    progress,
+                )
             status, reason = "finished", ""
         except KeyboardInterrupt:
             status, reason = "interrupted", "stopped by the user"
@@ -151,9 +169,9 @@ def _play(
     run: RunWriter,
     costs: Costs,
     after: str,
+    arrivals_sha256: str,
     progress: Progress,
 ) -> None:
-    requests = draw_requests(campaign.workload, campaign.task, data.samples, trial.seed)
     options = campaign.options.get(trial.policy, {})
     policy = make_policy(
         trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed, data.truth
@@ -164,29 +182,40 @@ def _play(
         policy=trial.policy,
         block=trial.block,
         seed=trial.seed,
-        arrivals_sha256=fingerprint(requests),
-        requests=len(requests),
+        arrivals_sha256=arrivals_sha256,
+        requests=campaign.workload.requests,
         t0=0,
         wall=datetime.datetime.now(datetime.UTC).isoformat(),
     )
-    with run.begin(start) as journal:
+    with run.begin(start, buffered=True) as journal:
         for board, (table, _) in virtual.lab.boards.items():
             journal.write(BoardSeen(facts=_facts(board, table.kind, table.site)))
         journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
-        tally = _Tally(journal)
-        progress.start(f"{trial.policy} (virtual time)", len(requests))
+        tally = _Tally(journal, progress)
+        progress.start(f"{trial.policy} (virtual time)", campaign.workload.requests)
         boards = modelled_boards(virtual, data, trial.seed)
+        input_bytes = {model: data.of(model).input_bytes for model in data.models}
         shell = VirtualTrial(
             core,
             policy,
             boards,
-            lambda order, samples: data.inputs(order, samples[:1]).nbytes * len(samples),
+            lambda order, samples: input_bytes[order.model] * len(samples),
             tally,
             costs=costs,
-            on_close=progress.advance,
             on_remark=lambda t, text: journal.write(Note(t=t, text=text)),
         )
-        begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
+
+        def requests(start: Ns) -> Iterator[Request]:
+            return stream_requests(campaign.workload, campaign.task, data.samples, trial.seed, start=start)
+
+        # What was read so far stays: looking through it for garbage again and again would cost a tenth of the time.
+        gc.collect()
+        gc.freeze()
+        try:
+            begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
+        finally:
+            gc.unfreeze()
+        tally.tell()
         progress.done()
         journal.write(Window(name=LOAD, start=begun, end=ended))
         for board, modelled in boards.items():
@@ -247,13 +276,27 @@ def _facts(board: str, kind: str, site: str) -> BoardFacts:
     )
 
 
-class _Tally:
-    """Writes records through and counts those that were cut off."""
+TELL_EVERY = 1000
+"""Records between two calls of the progress bar, which cost more than a record does."""
 
-    def __init__(self, journal: TrialWriter) -> None:
+
+class _Tally:
+    """Writes records through, counts those that were cut off, and tells how many there are."""
+
+    def __init__(self, journal: TrialWriter, progress: Progress) -> None:
         self._journal = journal
+        self._progress = progress
+        self._untold = 0
         self.aborted = 0
 
     def write(self, entry: RequestRecord) -> None:
         self._journal.write(entry)
-        self.aborted += entry.outcome is Outcome.ABORTED
+        if entry.outcome is Outcome.ABORTED:
+            self.aborted += 1
+        self._untold += 1
+        if self._untold == TELL_EVERY:
+            self.tell()
+
+    def tell(self) -> None:
+        self._progress.advance(self._untold)
+        self._untold = 0

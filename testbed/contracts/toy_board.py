@@ -94,15 +94,24 @@ class ToyMachine:
         self.price_per_s = spec.price_per_s
         self._spec, self._models, self._time = spec, models, time
         self._request_of, self._told = request_of, told
+        self._looks = 0
         self._link_free: Ns = 0
         self._lanes: dict[int, deque[Flight]] = {}
         self._running: dict[int, tuple[Flight, Run]] = {}
         self._free_at: dict[int, Ns] = {}
 
     @property
+    def version(self) -> int:
+        """Another one at every look: that is allowed, and a policy must cope with it."""
+        self._looks += 1
+        return self._looks
+
+    @property
     def busy_until(self) -> Sequence[Ns]:
         """Per lane, from the profile's figures."""
         lanes = max(max(self.resident.values(), default=1), len(self._free_at), 1)
+        if not self.queued:
+            return [self._time.now] * lanes
         return [max(self._time.now, self._free_at.get(lane, 0)) for lane in range(lanes)]
 
     def take(self, flight: Flight, payload_bytes: float, ready: Ns) -> None:

@@ -80,6 +80,7 @@ class ToyLab:
         self.machines = {
             b.id: ToyMachine(b, by_name, self.time, self._requests.__getitem__, self._told) for b in boards
         }
+        self.touched_boards = self.machines  # all of them: naming more than changed is allowed
         self._flights: dict[ActionId, Flight] = {}
         self._keepers: dict[ActionId, set[RequestId]] = {}
         self._arrivals: list[Request] = []

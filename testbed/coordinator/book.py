@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from testbed.model.ids import ActionId, BoardId, RequestId
     from testbed.units import Ns
 
+EXPIRED = "deadline passed with nothing under way"
 CANCEL_STAGES = ("before_sent", "before_start", "during", "too_late")
 
 
@@ -61,16 +62,16 @@ class Book:
 
     def infer(self, order: Infer, estimate: Ns) -> tuple[int, ...]:
         """Enter an inference for open requests; returns the input index of each item."""
-        lab = self._lab
+        lab, expected = self._lab, order.expected
         samples = []
         for item in order.batch:
             case = lab.open[item.request]
             case.in_flight[order.id] = order
             lab.idle.pop(item.request, None)
             samples.append(case.request.sample)
-            if case.predicted_finish is None and order.expected is not None:
-                case.predicted_finish = order.expected.finish
-                case.predicted_accuracy = order.expected.accuracy
+            if case.predicted_finish is None and expected is not None:
+                case.predicted_finish = expected.finish
+                case.predicted_accuracy = expected.accuracy
         self.flights[order.id] = Flight(order, lab.now, estimate, len(order.batch))
         lab.states[order.board].took(order.id, order.instance, lab.now, estimate, len(order.batch))
         return tuple(samples)
@@ -81,15 +82,18 @@ class Book:
         for model in order.evict:
             board.resident.pop(model, None)
         board.loading[order.model] = order.id
+        board.changed()
         self.flights[order.id] = Flight(order, self._lab.now, 0, 0)
 
     # --- steps ----------------------------------------------------------------------------------------
 
     def executed(self, flight: Flight, order: Infer, event: Executed) -> None:
         """A board answered: every item that is still open gets its step."""
-        for position in sorted(flight.open_items):
+        items = flight.open_items
+        for position in tuple(items) if len(items) == 1 else sorted(items):
             late = position in flight.cancel_ordered
-            self.counters["cancelled_too_late"] += late
+            if late:
+                self.counters["cancelled_too_late"] += 1
             self._tell(flight, order, position, _step(flight, order, position, event, late=late))
         self._settle(flight, order)
 
@@ -122,7 +126,9 @@ class Book:
     def failed_load(self, flight: Flight, order: Load) -> None:
         """A load that did not come about."""
         del self.flights[order.id]
-        self._lab.states[order.board].loading.pop(order.model, None)
+        board = self._lab.states[order.board]
+        board.loading.pop(order.model, None)
+        board.changed()
 
     def on_board(self, board: BoardId) -> list[Flight]:
         """What is under way on a board."""
@@ -135,9 +141,9 @@ class Book:
         case = lab.open.get(request) or lab.settling[request]
         case.steps.append(step)
         flight.open_items.discard(position)
-        lab.states[order.board].queued -= 1
+        lab.states[order.board].told()
         # Several regions of one request may lie in one batch: only the last of them lets go of the action.
-        if not any(order.batch[p].request == request for p in flight.open_items):
+        if not flight.open_items or not any(order.batch[p].request == request for p in flight.open_items):
             case.in_flight.pop(order.id, None)
         if case.outcome is not None:
             self._close_if_settled(case)
@@ -161,28 +167,41 @@ class Book:
         case.ended = lab.now
         case.reason = reason
         lab.idle.pop(case.request.id, None)
+        self._overdue.discard(case.request.id)
         lab.settling[case.request.id] = lab.open.pop(case.request.id)
         self._close_if_settled(case)
 
-    def fail_forgotten(self, touched: Iterable[RequestId]) -> None:
-        """Requests whose last attempt failed and for which the policy ordered nothing more."""
-        for request in touched:
-            case = self._lab.idle.get(request)
-            if case is not None and case.steps and not case.steps[-1].ok:
-                errors = [step.error for step in case.steps if step.error]
-                self.fix(case, Outcome.FAILED, errors[-1] if errors else "cancelled and not ordered again")
+    def end_forgotten(self, touched: Iterable[RequestId]) -> Ns | None:
+        """End what the policy, which just had its say, leaves to itself; when the next deadline wants it asked again.
 
-    def expire(self) -> None:
-        """End what nobody works on and whose deadline has passed; the policy had its say just before."""
-        lab = self._lab
-        while self._deadlines and self._deadlines[0][0] <= lab.now:
-            self._overdue.add(heapq.heappop(self._deadlines)[1])
-        # What is in flight past its deadline is waited for: late, not expired, unless the policy drops it then.
-        for request in [r for r in self._overdue if r in lab.idle or r not in lab.open]:
-            self._overdue.discard(request)
-            case = lab.idle.get(request)
-            if case is not None:
-                self.fix(case, Outcome.EXPIRED, "deadline passed with nothing under way")
+        A request whose last attempt failed and for which nothing more was ordered has failed. What nobody works on
+        when its deadline has passed expires; what is in flight then is waited for: late, not expired, unless the
+        policy drops it. Deadlines need no timer while all are in flight.
+
+        Args:
+            touched: requests that may wait since the last call.
+        """
+        lab, deadlines = self._lab, self._deadlines
+        idle = lab.idle
+        if idle:
+            for request in touched:
+                case = idle.get(request)
+                if case is None:
+                    continue
+                if case.steps and not case.steps[-1].ok:
+                    errors = [step.error for step in case.steps if step.error]
+                    self.fix(
+                        case, Outcome.FAILED, errors[-1] if errors else "cancelled and not ordered again"
+                    )
+                elif request in self._overdue:
+                    self.fix(case, Outcome.EXPIRED, EXPIRED)
+        while deadlines and (deadlines[0][0] <= lab.now or deadlines[0][1] not in lab.open):
+            request = heapq.heappop(deadlines)[1]
+            if request in idle:
+                self.fix(idle[request], Outcome.EXPIRED, EXPIRED)
+            elif request in lab.open:
+                self._overdue.add(request)
+        return deadlines[0][0] if idle and deadlines else None
 
     def abort_all(self, reason: str) -> None:
         """End everything that is open, without waiting for boards."""
@@ -193,12 +212,6 @@ class Book:
             else:
                 self._close_if_settled(case)
         self.flights.clear()
-
-    def next_expiry(self) -> Ns | None:
-        """When a waiting request would expire next; deadlines need no timer while all are in flight."""
-        while self._deadlines and self._deadlines[0][1] not in self._lab.open:
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._lab.idle and self._deadlines else None
 
     def _close_if_settled(self, case: Case) -> None:
         if case.in_flight or case.outcome is None:

@@ -15,21 +15,21 @@ A request's life::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.coordinator.book import Book
 from testbed.coordinator.effects import Dispatch, Effect, Plan, Remark, WakeAt
 from testbed.coordinator.state import BoardSetup, BoardState, Case, LabState
 from testbed.errors import PolicyError, did_you_mean
 from testbed.model import event as ev
-from testbed.model.action import Answer, Cancel, Decision, Infer, Load, Reject
+from testbed.model.action import Answer, Cancel, Decision, Infer, Load
 from testbed.model.request import Outcome, Request
 from testbed.model.view import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from testbed.model.ids import ActionId, RequestId
+    from testbed.model.ids import ActionId, BoardId, ModelId, RequestId
     from testbed.model.profile import ProfileBook
     from testbed.ports import Policy
     from testbed.units import Ns
@@ -66,7 +66,22 @@ class Core:
         self._wake: Ns | None = None
         self._out: list[Effect] = []
         self._stopped = False
+        self._estimates: dict[tuple[BoardId, ModelId, int], Ns] = {}
         self.decision: Decision | None = None
+        self._takes: dict[type[ev.CoreEvent], Callable[[Any], bool]] = {
+            ev.Arrived: self._arrived,
+            ev.Sent: self._sent,
+            ev.Executed: self._executed,
+            ev.Failed: self._failed,
+            ev.Cancelled: self._cancelled,
+            ev.Loaded: self._loaded,
+            ev.BoardUp: self._board_up,
+            ev.BoardDown: self._board_down,
+            ev.NetworkSeen: self._network_seen,
+            ev.Tick: self._tick,
+            ev.PlanReady: self._plan_ready,
+            ev.Stop: self._stop,
+        }
 
     @property
     def open_requests(self) -> int:
@@ -82,7 +97,8 @@ class Core:
         """First effects: the policy's first plan."""
         self._lab.now = now
         self._plan()
-        return self._flush()
+        out, self._out = self._out, []
+        return out
 
     def handle(self, event: ev.CoreEvent) -> list[Effect]:
         """Take one event, return what is to be done, in order.
@@ -93,52 +109,46 @@ class Core:
         if self._stopped:
             return []
         # Threads at the rim may deliver a hair out of order; time in the core never runs backwards.
-        self._lab.now = max(self._lab.now, event.t)
+        if event.t > self._lab.now:
+            self._lab.now = event.t
         self.decision = None
-        if self._take(event):
+        if self._takes[type(event)](event):
             self._decide()
-        return self._flush()
-
-    def _take(self, event: ev.CoreEvent) -> bool:
-        """Book one event; whether the policy has something to decide."""
-        match event:
-            case ev.Arrived():
-                self._book.open(event.request, event.t)
-                return True
-            case ev.Sent():
-                flight = self._book.flights.get(event.action)
-                if flight is not None:
-                    flight.sent = event.t
-                return False
-            case ev.Executed():
-                return self._executed(event)
-            case ev.Failed():
-                return self._failed(event)
-            case ev.Cancelled():
-                return self._cancelled(event)
-            case ev.Loaded():
-                return self._loaded(event)
-            case ev.BoardUp():
-                return self._board_up(event)
-            case ev.BoardDown():
-                return self._board_down(event)
-            case ev.NetworkSeen():
-                board = self._lab.states[event.board]
-                board.rtt, board.loss_frac = event.rtt, event.loss_frac
-                board.up_bytes_per_s, board.down_bytes_per_s = event.up_bytes_per_s, event.down_bytes_per_s
-                return False
-            case ev.Tick():
-                if self._revisit is not None and event.t >= self._revisit:
-                    self._revisit = None
-                self._wake = None
-                return True
-            case ev.PlanReady():
-                self._lab.placement = event.placement
-                return True
-            case ev.Stop():
-                return self._stop(event)
+        out = self._out
+        if self._book.closed:
+            out += self._book.closed
+            self._book.closed.clear()
+        self._out = []
+        return out
 
     # --- events; each handler says whether the policy has something to decide -------------------------
+
+    def _arrived(self, event: ev.Arrived) -> bool:
+        self._book.open(event.request, event.t)
+        return True
+
+    def _sent(self, event: ev.Sent) -> bool:
+        flight = self._book.flights.get(event.action)
+        if flight is not None:
+            flight.sent = event.t
+        return False
+
+    def _network_seen(self, event: ev.NetworkSeen) -> bool:
+        board = self._lab.states[event.board]
+        board.rtt, board.loss_frac = event.rtt, event.loss_frac
+        board.up_bytes_per_s, board.down_bytes_per_s = event.up_bytes_per_s, event.down_bytes_per_s
+        board.changed()
+        return False
+
+    def _tick(self, event: ev.Tick) -> bool:
+        if self._revisit is not None and event.t >= self._revisit:
+            self._revisit = None
+        self._wake = None
+        return True
+
+    def _plan_ready(self, event: ev.PlanReady) -> bool:
+        self._lab.placement = event.placement
+        return True
 
     def _executed(self, event: ev.Executed) -> bool:
         flight = self._book.flights.get(event.action)
@@ -178,6 +188,7 @@ class Core:
         board.loading.pop(event.model, None)
         board.resident[event.model] = copies
         board.grow(copies)
+        board.changed()
         return True
 
     def _board_up(self, event: ev.BoardUp) -> bool:
@@ -186,10 +197,13 @@ class Core:
         board.boot = event.boot
         board.resident = dict(event.resident)
         board.grow(max(board.resident.values(), default=1))
+        board.changed()
         return True
 
     def _board_down(self, event: ev.BoardDown) -> bool:
-        self._lab.states[event.board].health = Health.DOWN
+        board = self._lab.states[event.board]
+        board.health = Health.DOWN
+        board.changed()
         # The driver fails what was in flight; anything it forgot would hang its request, so end it here.
         for flight in self._book.on_board(event.board):
             self._failed(ev.Failed(t=event.t, action=flight.order.id, error=event.error))
@@ -207,7 +221,9 @@ class Core:
 
     def _decide(self) -> None:
         lab = self._lab
-        touched = lab.touched = [request for request in lab.touched if request in lab.open]
+        touched = lab.touched
+        if len(touched) != 1 or touched[0] not in lab.open:
+            touched = lab.touched = [request for request in touched if request in lab.open]
         try:
             decision = self.decision = self._policy.decide(lab.now, lab)
         except Exception as error:
@@ -215,47 +231,53 @@ class Core:
             raise PolicyError(f"decide raised {type(error).__name__}: {error}") from error
         self._book.counters["decisions"] += 1
         lab.touched = []
+        lab.touched_boards.clear()
         self._carry_out(decision)
-        self._book.fail_forgotten(touched)
-        self._book.expire()
-        wishes = [t for t in (self._revisit, self._book.next_expiry()) if t is not None]
-        wake = min(wishes, default=None)
+        wake, revisit = self._book.end_forgotten(touched), self._revisit
+        if wake is None or (revisit is not None and revisit < wake):
+            wake = revisit
         if wake != self._wake:
             self._wake = wake
             self._out.append(WakeAt(wake))
 
     def _carry_out(self, decision: Decision) -> None:
         for action in decision.actions:
-            match action:
-                case Infer():
-                    self._infer(action)
-                case Load():
-                    self._board(action.board)
-                    self._book.load(action)
-                    self._out.append(Dispatch(action.board, action))
-                case Answer():
-                    case = self._open_case(action.request, "answered")
-                    case.answer = action
-                    self._book.fix(case, Outcome.DEGRADED if action.degraded else Outcome.COMPLETED)
-                case Cancel():
-                    self._cancel(action)
-                case Reject():
-                    case = self._open_case(action.request, "rejected")
-                    case.best_accuracy = action.best_accuracy
-                    self._book.fix(case, Outcome.REJECTED, action.reason)
+            if isinstance(action, Infer):
+                self._infer(action)
+            elif isinstance(action, Answer):
+                case = self._open_case(action.request, "answered")
+                case.answer = action
+                self._book.fix(case, Outcome.DEGRADED if action.degraded else Outcome.COMPLETED)
+            elif isinstance(action, Load):
+                self._board(action.board)
+                self._book.load(action)
+                self._out.append(Dispatch(action.board, action))
+            elif isinstance(action, Cancel):
+                self._cancel(action)
+            else:
+                case = self._open_case(action.request, "rejected")
+                case.best_accuracy = action.best_accuracy
+                self._book.fix(case, Outcome.REJECTED, action.reason)
         self._revisit = decision.revisit
         self._out.extend(Remark(self._lab.now, text) for text in decision.notes)
         if decision.replan:
             self._plan()
 
     def _infer(self, order: Infer) -> None:
-        self._board(order.board)
-        if order.id in self._book.flights or not order.batch:
+        batch = order.batch
+        if order.board not in self._lab.states:
+            self._board(order.board)
+        if order.id in self._book.flights or not batch:
             raise PolicyError(f"action {order.id} is already in flight or has an empty batch")
-        for item in order.batch:
-            self._open_case(item.request, "ordered an inference for")
-        profile = self._lab.profiles.find(order.board, order.model)
-        estimate = profile.service_at(len(order.batch)) if profile is not None else 0
+        for item in batch:
+            if item.request not in self._lab.open:
+                self._open_case(item.request, "ordered an inference for")
+        kind = (order.board, order.model, len(batch))
+        estimate = self._estimates.get(kind)
+        if estimate is None:
+            profile = self._lab.profiles.find(order.board, order.model)
+            estimate = profile.service_at(len(order.batch)) if profile is not None else 0
+            self._estimates[kind] = estimate
         self._out.append(Dispatch(order.board, order, self._book.infer(order, estimate)))
 
     def _cancel(self, cancel: Cancel) -> None:
@@ -263,7 +285,7 @@ class Core:
         if flight is None or not isinstance(flight.order, Infer):
             return  # it has settled meanwhile: cancelling is idempotent
         wanted = cancel.requests
-        flight.cancel_ordered |= {
+        flight.cancel_ordered = flight.cancel_ordered | {
             p for p, item in enumerate(flight.order.batch) if wanted is None or item.request in wanted
         }
         self._out.append(Dispatch(flight.order.board, cancel))
@@ -285,8 +307,3 @@ class Core:
     def _plan(self) -> None:
         self._book.counters["plans"] += 1
         self._out.append(Plan(self._lab.demand, self._lab.snapshot()))
-
-    def _flush(self) -> list[Effect]:
-        out, self._out = [*self._out, *self._book.closed], []
-        self._book.closed.clear()
-        return out

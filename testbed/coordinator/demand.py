@@ -16,67 +16,96 @@ _EWMA_WEIGHT = 0.2
 """Weight of the newest one-second bin in the exponential average."""
 
 
+STEP: Ns = S // 10
+"""What the window moves by: arrivals of one step are counted together, however many they are."""
+
+
+class _Count:
+    """Arrivals of one (task, group) within one step, and the tightest deadline among them."""
+
+    __slots__ = ("n", "slack")
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.slack: Ns | None = None
+
+
 class DemandMeter:
-    """Counts arrivals per task and group; ``saw`` is O(1) amortised, ``read`` scans the window."""
+    """Counts arrivals per task and group; ``saw`` is O(1), ``read`` scans the steps of the window."""
 
     def __init__(self) -> None:
         """Start with no history."""
-        self._recent: deque[Request] = deque()
-        self._tasks: dict[str, int] = {}
-        self._groups: dict[str, int] = {}
+        self._steps: deque[tuple[Ns, dict[tuple[str, str | None], _Count]]] = deque()
+        self._step: dict[tuple[str, str | None], _Count] = {}
+        self._step_end: Ns = 0
         self._first: Ns | None = None
         self._bin_start: Ns = 0
         self._bin: dict[str, int] = {}
+        self._seen: dict[tuple[str, str | None], None] = {}
         self._ewma: dict[str, float] = {}
 
     def saw(self, now: Ns, request: Request) -> None:
         """Count one arrival."""
-        if self._first is None:
-            self._first = self._bin_start = now
-        self._roll(now)
-        self._recent.append(request)
-        self._tasks[request.task] = self._tasks.get(request.task, 0) + 1
-        self._bin[request.task] = self._bin.get(request.task, 0) + 1
-        if request.group is not None:
-            self._groups[request.group] = self._groups.get(request.group, 0) + 1
+        if now >= self._step_end or self._first is None:
+            self._turn(now)
+        key = (request.task, request.group)
+        count = self._step.get(key)
+        if count is None:
+            count = self._step[key] = _Count()
+            self._seen[key] = None
+        count.n += 1
+        if request.deadline is not None:
+            slack = request.deadline - request.arrival
+            if count.slack is None or slack < count.slack:
+                count.slack = slack
 
     def read(self, now: Ns) -> Demand:
         """Rates over the window, or over the time since the first arrival if that is shorter."""
         if self._first is None:
             return Demand(window=WINDOW)
-        self._roll(now)
+        self._turn(now)
         span = to_s(max(min(WINDOW, now - self._first), S))
+        tasks: dict[str, int] = dict.fromkeys((task for task, _ in self._seen), 0)
+        groups: dict[str, int] = {group: 0 for _, group in self._seen if group is not None}
         slack: dict[str, Ns] = {}
         group_slack: dict[str, Ns] = {}
         group_task: dict[str, str] = {}
-        for request in self._recent:  # only the slow path reads demand, so this scan is off the critical path
-            if request.group is not None:
-                group_task[request.group] = request.task
-            if request.deadline is not None:
-                room = request.deadline - request.arrival
-                slack[request.task] = min(room, slack.get(request.task, room))
-                if request.group is not None:
-                    group_slack[request.group] = min(room, group_slack.get(request.group, room))
+        for _, step in self._steps:  # only the slow path reads demand, so this scan is off the critical path
+            for (task, group), count in step.items():
+                tasks[task] += count.n
+                if group is not None:
+                    groups[group] += count.n
+                    group_task[group] = task
+                if count.slack is not None:
+                    slack[task] = min(count.slack, slack.get(task, count.slack))
+                    if group is not None:
+                        group_slack[group] = min(count.slack, group_slack.get(group, count.slack))
         return Demand(
             window=WINDOW,
-            rate_hz={task: n / span for task, n in self._tasks.items()},
+            rate_hz={task: n / span for task, n in tasks.items()},
             ewma_hz=dict(self._ewma),
-            group_hz={group: n / span for group, n in self._groups.items()},
+            group_hz={group: n / span for group, n in groups.items()},
             slack=slack,
             group_slack=group_slack,
             group_task=group_task,
         )
 
-    def _roll(self, now: Ns) -> None:
-        while self._recent and self._recent[0].arrival < now - WINDOW:
-            old = self._recent.popleft()
-            self._tasks[old.task] -= 1
-            if old.group is not None:
-                self._groups[old.group] -= 1
+    def _turn(self, now: Ns) -> None:
+        """Begin a new step where the last one is over, and let go of what is older than the window."""
+        if self._first is None:
+            self._first = self._bin_start = now
+        if now >= self._step_end:
+            for (task, _), count in self._step.items():
+                self._bin[task] = self._bin.get(task, 0) + count.n
+            self._step = {}
+            self._step_end = self._first + ((now - self._first) // STEP + 1) * STEP
+            self._steps.append((self._step_end, self._step))
+        while self._steps and self._steps[0][0] <= now - WINDOW:
+            self._steps.popleft()
         # A long silence decays the average in one step per elapsed second, at most a window's worth.
         elapsed = min((now - self._bin_start) // S, WINDOW // S)
         for _ in range(elapsed):
-            for task in self._tasks:
+            for task in dict.fromkeys(task for task, _ in self._seen):
                 seen = self._bin.pop(task, 0)
                 before = self._ewma.get(task)
                 self._ewma[task] = seen if before is None else before + _EWMA_WEIGHT * (seen - before)

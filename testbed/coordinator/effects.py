@@ -13,7 +13,7 @@ from testbed.model.record import RequestRecord
 from testbed.units import Ns
 
 
-class Dispatch(Struct, frozen=True, tag="dispatch"):
+class Dispatch(Struct, frozen=True, gc=False, tag="dispatch"):
     """Hand an order to a board; ``samples`` has the input index of each item of an ``Infer``."""
 
     board: BoardId
@@ -21,13 +21,13 @@ class Dispatch(Struct, frozen=True, tag="dispatch"):
     samples: tuple[int, ...] = ()
 
 
-class WakeAt(Struct, frozen=True, tag="wake_at"):
+class WakeAt(Struct, frozen=True, gc=False, tag="wake_at"):
     """Send a ``Tick`` at ``t``; replaces the earlier wish, ``None`` clears it."""
 
     t: Ns | None
 
 
-class Close(Struct, frozen=True, tag="close"):
+class Close(Struct, frozen=True, gc=False, tag="close"):
     """A request is settled in every respect: write its record."""
 
     record: RequestRecord

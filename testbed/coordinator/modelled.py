@@ -7,6 +7,7 @@ waits: `ModelledBoard.take` says at once when an order will be received, started
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from collections import deque
 from typing import TYPE_CHECKING
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from testbed.model.profile import HwProfile
 
 DRAWS = 4096
-"""Service times drawn at a time: one numpy call costs as much as a few hundred single draws."""
+"""Most service times drawn at a time: one numpy call costs as much as a few hundred single draws."""
+
+FIRST_DRAWS = 32
+"""Drawn at first, then twice as many each time: of a thousand boards most execute little."""
 
 
 class LinkModel(Struct, frozen=True, kw_only=True):
@@ -70,6 +74,8 @@ class Answers:
         """What an item answers that leaves by ``rule``; ``reached`` is when each exit is reached after the start."""
         last = len(self._by_exit) - 1
         wanted = rule.min_confidence
+        if last == 0:
+            return self._by_exit[0][sample]
         for exit_, rows in enumerate(self._by_exit):
             result = rows[sample]
             early = exit_ < len(wanted) and result.confidence >= wanted[exit_]
@@ -78,37 +84,49 @@ class Answers:
         raise AssertionError("a model has at least one exit")
 
 
+_GRID = np.linspace(0.0, 1.0, 201)
+
+
+@functools.lru_cache(maxsize=256)
+def _quantiles(profile: HwProfile, batch: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
+    """Service times of one (profile, batch) on `_GRID`, one array per exit; the same for all boards of a kind."""
+    return tuple(
+        np.array([profile.service_at(batch, exit_, float(q)) for q in _GRID], dtype=np.float64)
+        for exit_ in range(profile.exits)
+    )
+
+
 class _Draws:
     """Service times of one (model, batch): quantiles drawn in blocks, one number for all exits of an execution."""
 
     def __init__(self, profile: HwProfile, batch: int, rng: np.random.Generator) -> None:
-        p = np.linspace(0.0, 1.0, 201)
-        self._grid = p
-        self._tables = [
-            np.array([profile.service_at(batch, exit_, float(q)) for q in p], dtype=np.float64)
-            for exit_ in range(profile.exits)
-        ]
+        self._tables = _quantiles(profile, batch)
         self._rng = rng
+        self._size = FIRST_DRAWS
         self._block: list[tuple[int, ...]] = []
 
     def next(self) -> tuple[Ns, ...]:
         """Time to each exit [ns], never shorter at a later one."""
         if not self._block:
-            u = self._rng.random(DRAWS)
-            times = np.array([np.interp(u, self._grid, table) for table in self._tables])
+            u = self._rng.random(self._size)
+            self._size = min(2 * self._size, DRAWS)
+            times = np.array([np.interp(u, _GRID, table) for table in self._tables])
             times = np.maximum.accumulate(times, axis=0)
-            self._block = [tuple(column) for column in times.astype(np.int64).T.tolist()]
+            self._block = list(zip(*times.astype(np.int64).tolist(), strict=True))
         return self._block.pop()
 
 
 class Flying:
     """An order on a modelled board and the instants it will have; ``version`` grows when they change."""
 
-    __slots__ = ("answered", "execution", "finished", "order", "received", "service", "started", "version")
+    __slots__ = (
+        "answered", "execution", "finished", "left", "order", "received", "service", "started", "version"
+    )  # fmt: skip
 
-    def __init__(self, order: Infer, received: Ns, service: Ns) -> None:
-        """Instants are set by the lane."""
+    def __init__(self, order: Infer, left: Ns, received: Ns, service: Ns) -> None:
+        """The other instants are set by the lane."""
         self.order = order
+        self.left = left
         self.received = received
         self.service = service
         self.started = self.finished = self.answered = 0
@@ -136,6 +154,9 @@ class ModelledBoard:
         self._rng = rng
         self._draws: dict[tuple[ModelId, int], _Draws] = {}
         self._up_free: Ns = 0
+        self._uploads: dict[int, Ns] = {}
+        self._half = link.rtt // 2
+        self._reply = link.rtt - link.rtt // 2 + round(link.reply_bytes / link.down_bytes_per_s * S)
         self._lanes: dict[int, deque[Flying]] = {}
 
     def load_time(self, model: ModelId) -> Ns:
@@ -184,25 +205,36 @@ class ModelledBoard:
 
     def take(self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns) -> Flying:
         """Accept an order that leaves the coordinator at ``now``; uploads queue on the link, batches on the lane."""
-        leaves = max(now, self._up_free)
-        self._up_free = leaves + round(payload_bytes / self.link.up_bytes_per_s * S)
-        received = self._up_free + self.link.rtt // 2
-        batch = len(order.batch)
-        draws = self._draws.get((order.model, batch))
+        upload = self._uploads.get(payload_bytes)
+        if upload is None:
+            upload = self._uploads[payload_bytes] = round(payload_bytes / self.link.up_bytes_per_s * S)
+        free = self._up_free
+        self._up_free = (free if free > now else now) + upload
+        received = self._up_free + self._half
+        model, batch = order.model, order.batch
+        draws = self._draws.get((model, len(batch)))
         if draws is None:
-            draws = self._draws[order.model, batch] = _Draws(self._profiles[order.model], batch, self._rng)
+            draws = self._draws[model, len(batch)] = _Draws(self._profiles[model], len(batch), self._rng)
         reached = draws.next()
-        answers = self._answers[order.model]
-        items = tuple(
-            answers.at(sample, item.exit, reached) for item, sample in zip(order.batch, samples, strict=True)
-        )
-        # A batch runs as far as its deepest item.
-        flying = Flying(order, received, reached[max(item.exit for item in items)])
-        lane = self._lanes.setdefault(order.instance, deque())
-        self._settle_lane(lane, now)
+        answers = self._answers[model]
+        items: tuple[ItemResult, ...]
+        if len(batch) == 1:
+            items = (answers.at(samples[0], batch[0].exit, reached),)
+            service = reached[items[0].exit]
+        else:
+            items = tuple(answers.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True))
+            service = reached[max(item.exit for item in items)]  # a batch runs as far as its deepest item
+        flying = Flying(order, now, received, service)
+        lane = self._lanes.get(order.instance)
+        if lane is None:
+            lane = self._lanes[order.instance] = deque()
+        # Forget what is finished, but keep the last: the next order queues behind it.
+        while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
+            lane.popleft()
+        free = lane[-1].finished if lane else 0
         lane.append(flying)
-        self._schedule(lane, len(lane) - 1, items)
-        self.busy[order.model] += flying.service
+        self._schedule(flying, free, items)
+        self.busy[model] += service
         return flying
 
     def cancel(self, flying: Flying, now: Ns) -> list[Flying] | None:
@@ -219,28 +251,18 @@ class ModelledBoard:
         del lane[index]
         self.busy[flying.order.model] -= flying.service
         for place in range(index, len(lane)):
-            execution = lane[place].execution
-            self._schedule(lane, place, execution.items if execution is not None else ())
+            behind = lane[place]
+            free = lane[place - 1].finished if place else 0
+            self._schedule(behind, free, behind.execution.items if behind.execution is not None else ())
         return list(lane)[index:]
 
-    def _schedule(self, lane: deque[Flying], place: int, items: tuple[ItemResult, ...]) -> None:
-        flying = lane[place]
-        free = lane[place - 1].finished if place else 0
-        flying.started = max(flying.received, free)
-        flying.finished = flying.started + flying.service
-        reply = round(self.link.reply_bytes / self.link.down_bytes_per_s * S)
-        flying.answered = flying.finished + self.link.rtt - self.link.rtt // 2 + reply
+    def _schedule(self, flying: Flying, free: Ns, items: tuple[ItemResult, ...]) -> None:
+        """Set the instants of an order whose lane is free from ``free`` on."""
+        received = flying.received
+        flying.started = started = received if received > free else free
+        flying.finished = finished = started + flying.service
+        flying.answered = finished + self._reply
         flying.version += 1
         flying.execution = Execution(
-            received=flying.received,
-            started=flying.started,
-            finished=flying.finished,
-            items=items,
-            origin=Origin.MODELLED,
+            received=received, started=started, finished=finished, items=items, origin=Origin.MODELLED
         )
-
-    @staticmethod
-    def _settle_lane(lane: deque[Flying], now: Ns) -> None:
-        """Forget what is finished, but keep the last: the next order queues behind it."""
-        while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
-            lane.popleft()

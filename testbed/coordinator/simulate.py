@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, Remark, WakeAt
+from testbed.coordinator.effects import Close, Dispatch, Effect, Remark, WakeAt
 from testbed.coordinator.modelled import Flying, ModelledBoard
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 ON_COORDINATOR = -1
 """``boot`` of stamps that are already on the coordinator's clock."""
+
+
+_NEVER: Ns = 1 << 63
 
 
 class Costs(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +56,6 @@ class VirtualTrial:
         records: RecordSink,
         *,
         costs: Costs | None = None,
-        on_close: Callable[[], None] = lambda: None,
         on_remark: Callable[[Ns, str], None] = lambda t, text: None,
     ) -> None:
         """Put the shell around a core.
@@ -61,7 +63,6 @@ class VirtualTrial:
         Args:
             payload_bytes: size of an order's payload on the link.
             records: gets each `RequestRecord` as its request settles.
-            on_close: called once per settled request, for progress.
             on_remark: called with the instant and text of each note of the policy.
         """
         self._core = core
@@ -70,7 +71,6 @@ class VirtualTrial:
         self._payload_bytes = payload_bytes
         self._records = records
         self._costs = costs or Costs()
-        self._on_close = on_close
         self._on_remark = on_remark
         self._heap: list[tuple[Ns, int, ev.CoreEvent, Flying | None, int]] = []
         self._flying: dict[ActionId, Flying] = {}
@@ -78,81 +78,87 @@ class VirtualTrial:
         self._wake = 0
         self._now: Ns = 0
 
-    def run(self, requests: Iterable[Request], known: Iterable[ev.CoreEvent], limit: Ns) -> tuple[Ns, Ns]:
+    def run(
+        self, requests: Callable[[Ns], Iterable[Request]], known: Iterable[ev.CoreEvent], limit: Ns
+    ) -> tuple[Ns, Ns]:
         """Play the requests until each has its record.
 
         Args:
-            requests: arrivals relative to the start [ns], ascending; taken one at a time, so any number fits.
+            requests: by ascending arrival, for a start at the instant given [ns]; taken one at a time, so any
+                number fits.
             known: events that tell the core how the lab stands.
             limit: bound on the virtual time after the last arrival; what is open then is ABORTED.
 
         Returns:
             start and end of the load in virtual time [ns].
         """
-        self._carry_out(self._core.start(0))
+        for effect in self._core.start(0):
+            self._carry_out(effect)
         for event in known:
             self._handle(msgspec.structs.replace(event, t=self._now))
-        self._drain(until=None)
+        self._drain(_NEVER)
         start = self._now
         last = start
-        for request in requests:
-            last = start + request.arrival
-            self._drain(until=last)
-            self._handle(ev.Arrived(t=last, request=_shift(request, start)))
-        while self._core.open_requests and self._heap and self._heap[0][0] <= last + limit:
-            self._step()
+        for request in requests(start):
+            last = request.arrival
+            self._drain(last)
+            self._handle(ev.Arrived(t=last, request=request))
+        self._drain(last + limit, only_open=True)
         if self._core.open_requests:
             self._handle(ev.Stop(t=last + limit, reason="not answered when the trial's limit passed"))
         return start, self._now
 
-    def _drain(self, until: Ns | None) -> None:
-        while self._heap and (until is None or self._heap[0][0] <= until):
-            self._step()
+    def _drain(self, until: Ns, *, only_open: bool = False) -> None:
+        """Let everything happen that happens up to an instant, or until no request is open any more."""
+        heap, core = self._heap, self._core
+        while heap and heap[0][0] <= until and (not only_open or core.open_requests):
+            _t, _, event, flying, version = heapq.heappop(heap)
+            if flying is not None:
+                if version != flying.version or flying.order.id not in self._flying:
+                    continue  # it was moved, or taken back
+                self._land(flying)
+            elif version and version != self._wake:
+                continue  # another wake-up took its place
+            self._handle(event)
 
-    def _step(self) -> None:
-        _t, _, event, flying, version = heapq.heappop(self._heap)
-        if isinstance(event, ev.Tick):
-            if version != self._wake:
-                return  # another wake-up took its place
-        elif flying is not None:
-            if version != flying.version or event.action not in self._flying:  # type: ignore[union-attr]
-                return  # it was moved, or taken back
-            del self._flying[flying.order.id]
-        self._handle(event)
+    def _land(self, flying: Flying) -> None:
+        """Forget an order that is over, and tell when it had left: stamped as it was, told when somebody may ask."""
+        order = flying.order
+        del self._flying[order.id]
+        self._core.handle(ev.Sent(t=flying.left, action=order.id))
 
     def _at(self, t: Ns, event: ev.CoreEvent, flying: Flying | None = None, version: int = 0) -> None:
         self._sequence += 1
         heapq.heappush(self._heap, (t, self._sequence, event, flying, version))
 
     def _handle(self, event: ev.CoreEvent) -> None:
-        self._now = max(self._now, event.t)
-        self._carry_out(self._core.handle(event))
+        if event.t > self._now:
+            self._now = event.t
+        for effect in self._core.handle(event):
+            self._carry_out(effect)
 
-    def _carry_out(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Dispatch(board=board, order=order, samples=samples):
-                    self._dispatch(self._boards[board], order, samples)
-                case Close(record=record):
-                    self._records.write(record)
-                    self._on_close()
-                case WakeAt(t=t):
-                    self._wake += 1
-                    if t is not None:
-                        self._at(max(t, self._now), ev.Tick(t=max(t, self._now)), None, self._wake)
-                case Remark(t=t, text=text):
-                    self._on_remark(t, text)
-                case Plan(demand=demand, lab=lab):
-                    ready = self._now + self._costs.plan
-                    placement = self._policy.plan(demand, lab)
-                    self._at(ready, ev.PlanReady(t=ready, placement=placement, cost=self._costs.plan))
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Dispatch):
+            self._dispatch(self._boards[effect.board], effect.order, effect.samples)
+        elif isinstance(effect, Close):
+            self._records.write(effect.record)
+        elif isinstance(effect, WakeAt):
+            self._wake += 1
+            if effect.t is not None:
+                t = max(effect.t, self._now)
+                self._at(t, ev.Tick(t=t), None, self._wake)
+        elif isinstance(effect, Remark):
+            self._on_remark(effect.t, effect.text)
+        else:
+            ready = self._now + self._costs.plan
+            placement = self._policy.plan(effect.demand, effect.lab)
+            self._at(ready, ev.PlanReady(t=ready, placement=placement, cost=self._costs.plan))
 
     def _dispatch(self, board: ModelledBoard, order: Infer | Load | Cancel, samples: tuple[int, ...]) -> None:
         leaves = self._now + self._costs.decide
         if isinstance(order, Infer):
             flying = board.take(order, samples, self._payload_bytes(order, samples), leaves)
             self._flying[order.id] = flying
-            self._at(leaves, ev.Sent(t=leaves, action=order.id))
             self._answer(flying)
         elif isinstance(order, Load):
             load = board.load_time(order.model)
@@ -177,13 +183,8 @@ class VirtualTrial:
         behind = board.cancel(flying, arrives)
         if behind is None:
             return
-        del self._flying[order.action]
+        self._land(flying)
         for moved in behind:
             self._answer(moved)
         t = arrives + board.link.rtt // 2
         self._at(t, ev.Cancelled(t=t, action=order.action, stage="before_start"))
-
-
-def _shift(request: Request, start: Ns) -> Request:
-    deadline = None if request.deadline is None else request.deadline + start
-    return msgspec.structs.replace(request, arrival=request.arrival + start, deadline=deadline)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from testbed.model.profile import ProfileBook
 
 FINISHED_WINDOW = 512
+_NONE: frozenset[int] = frozenset()
 
 
 class BoardSetup(Struct, frozen=True, kw_only=True):
@@ -45,19 +46,14 @@ class BoardSetup(Struct, frozen=True, kw_only=True):
 class Case:
     """An open request: implements ``CaseView``."""
 
-    __slots__ = (
-        "answer",
-        "best_accuracy",
-        "ended",
-        "in_flight",
-        "outcome",
-        "predicted_accuracy",
-        "predicted_finish",
-        "reason",
-        "request",
-        "seen",
-        "steps",
-    )
+    # Defaults stand on the class: most requests never set most of them.
+    outcome: Outcome | None = None
+    answer: Answer | None = None
+    ended: Ns = 0
+    reason = ""
+    best_accuracy: float | None = None
+    predicted_finish: Ns | None = None
+    predicted_accuracy: float | None = None
 
     def __init__(self, request: Request, seen: Ns) -> None:
         """A request that was just seen."""
@@ -65,13 +61,6 @@ class Case:
         self.seen = seen
         self.steps: list[Step] = []
         self.in_flight: dict[ActionId, Infer] = {}
-        self.outcome: Outcome | None = None
-        self.answer: Answer | None = None
-        self.ended: Ns = 0
-        self.reason = ""
-        self.best_accuracy: float | None = None
-        self.predicted_finish: Ns | None = None
-        self.predicted_accuracy: float | None = None
 
 
 class Flight:
@@ -85,15 +74,15 @@ class Flight:
         self.decided = decided
         self.estimate = estimate
         self.sent: Ns | None = None
-        self.open_items = set(range(items))
-        self.cancel_ordered: set[int] = set()
+        self.open_items = {0} if items == 1 else set(range(items))
+        self.cancel_ordered: set[int] | frozenset[int] = _NONE
 
 
 class BoardState:
     """One board: implements ``BoardView``."""
 
-    def __init__(self, setup: BoardSetup, now: Callable[[], Ns]) -> None:
-        """A board that has not come up yet."""
+    def __init__(self, setup: BoardSetup, lab: LabState) -> None:
+        """A board of a lab that has not come up yet."""
         self.id = setup.id
         self.kind = setup.kind
         self.site = setup.site
@@ -110,14 +99,19 @@ class BoardState:
         self.down_bytes_per_s = float("inf")
         self.loading: dict[ModelId, ActionId] = {}
         self.loss_frac = 0.0
-        self._now = now
+        self.version = 0
+        self._lab = lab
         self._free_at: list[Ns] = [0]
         self._outstanding: list[dict[ActionId, Ns]] = [{}]
+        self._owed: list[Ns] = [0]
 
     @property
     def busy_until(self) -> Sequence[Ns]:
         """Per instance, when it should be free, from profiled medians; never before now."""
-        now = self._now()
+        now = self._lab.now
+        if len(self._free_at) == 1:
+            t = self._free_at[0]
+            return (t if t > now else now,)
         return [max(now, t) for t in self._free_at]
 
     def grow(self, instances: int) -> None:
@@ -125,19 +119,33 @@ class BoardState:
         while len(self._free_at) < instances:
             self._free_at.append(0)
             self._outstanding.append({})
+            self._owed.append(0)
+
+    def changed(self) -> None:
+        """Health, link or models did; policies are told."""
+        self.version += 1
+        self._lab.touched_boards[self.id] = None
 
     def took(self, action: ActionId, instance: int, now: Ns, estimate: Ns, items: int) -> None:
         """An order was sent to an instance."""
         self.grow(instance + 1)
         self._free_at[instance] = max(self._free_at[instance], now) + estimate
         self._outstanding[instance][action] = estimate
+        self._owed[instance] += estimate
         self.queued += items
+        self._lab.touched_boards[self.id] = None
+
+    def told(self) -> None:
+        """One of the items sent there has settled."""
+        self.queued -= 1
+        self._lab.touched_boards[self.id] = None
 
     def settled(self, action: ActionId, instance: int, now: Ns) -> None:
         """An order is over; re-estimate from what is still outstanding."""
-        outstanding = self._outstanding[instance]
-        if outstanding.pop(action, None) is not None:
-            self._free_at[instance] = now + sum(outstanding.values())
+        estimate = self._outstanding[instance].pop(action, None)
+        if estimate is not None:
+            self._owed[instance] -= estimate
+            self._free_at[instance] = now + self._owed[instance]
 
     def snapshot(self) -> BoardSnapshot:
         """A copy for the slow path."""
@@ -156,7 +164,7 @@ class BoardState:
         )
 
 
-class Ended(Struct, frozen=True):
+class Ended(Struct, frozen=True, gc=False):
     """A request that has ended: implements ``Closed``."""
 
     request: Request
@@ -180,36 +188,23 @@ class LabState:
         self.profiles = profiles
         self.placement = Placement()
         self.touched: list[RequestId] = []
+        # In the order touched, so that what policies make of it is the same on every run; a set has no order.
+        self.touched_boards: dict[BoardId, None] = {}
         self.open: dict[RequestId, Case] = {}
         # Outcome fixed, but a loser of a speculation is still under way: no business of the policy any more.
         self.settling: dict[RequestId, Case] = {}
         self.idle: dict[RequestId, Case] = {}
-        self.states = {setup.id: BoardState(setup, lambda: self.now) for setup in boards}
+        self.states = {setup.id: BoardState(setup, self) for setup in boards}
         self.closed: deque[Ended] = deque(maxlen=FINISHED_WINDOW)
+        # The names under which policies know them: plain attributes, since they are read several times an event.
+        self.cases: Mapping[RequestId, Case] = self.open
+        self.waiting: Mapping[RequestId, Case] = self.idle
+        self.boards: Mapping[BoardId, BoardState] = self.states
+        self.finished: Sequence[Ended] = self.closed
         self.finished_count = 0
         self.meter = DemandMeter()
         self._payload_bytes = payload_bytes
         self._last_id = first_action - 1
-
-    @property
-    def cases(self) -> Mapping[RequestId, Case]:
-        """All open requests."""
-        return self.open
-
-    @property
-    def waiting(self) -> Mapping[RequestId, Case]:
-        """Open requests with nothing in flight."""
-        return self.idle
-
-    @property
-    def boards(self) -> Mapping[BoardId, BoardState]:
-        """All boards."""
-        return self.states
-
-    @property
-    def finished(self) -> Sequence[Ended]:
-        """What ended lately."""
-        return self.closed
 
     @property
     def demand(self) -> Demand:

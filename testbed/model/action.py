@@ -20,7 +20,7 @@ class Transport(enum.Enum):
     LOSSY = "lossy"
 
 
-class ExitRule(Struct, frozen=True, kw_only=True):
+class ExitRule(Struct, frozen=True, gc=False, kw_only=True):
     """When an item leaves a network with several exits; the last exit always answers.
 
     Attributes:
@@ -41,11 +41,11 @@ class ExitRule(Struct, frozen=True, kw_only=True):
         return cls(min_confidence=(math.inf,) * exit_ + (0.0,))
 
 
-class Sample(Struct, frozen=True, tag="sample"):
+class Sample(Struct, frozen=True, gc=False, tag="sample"):
     """The request's own input."""
 
 
-class Output(Struct, frozen=True, tag="output"):
+class Output(Struct, frozen=True, gc=False, tag="output"):
     """What an earlier action kept on a board: features, an encoded latent.
 
     On the board that holds it nothing travels; ordered on another board it is first fetched over that
@@ -63,7 +63,7 @@ class Output(Struct, frozen=True, tag="output"):
     item: int = 0
 
 
-class Region(Struct, frozen=True, tag="region"):
+class Region(Struct, frozen=True, gc=False, tag="region"):
     """A part of a request's input: ``box`` is (left, top, right, bottom) in pixels."""
 
     request: RequestId
@@ -75,7 +75,7 @@ _SAMPLE = Sample()
 _RUN_TO_END = ExitRule()
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, gc=False, kw_only=True):
     """Where an item lies on a shared canvas, in pixels.
 
     Canvases have the model's input size and are what the model executes: the batch size that a profile
@@ -87,7 +87,7 @@ class Place(Struct, frozen=True, kw_only=True):
     y: int
 
 
-class Item(Struct, frozen=True, kw_only=True):
+class Item(Struct, frozen=True, gc=False, kw_only=True):
     """One request inside an action; a request may have several items in one batch (regions of its input).
 
     A job of many inputs that is shared among boards is as many requests of one ``group``.
@@ -99,7 +99,7 @@ class Item(Struct, frozen=True, kw_only=True):
     place: Place | None = None
 
 
-class Prediction(Struct, frozen=True, kw_only=True):
+class Prediction(Struct, frozen=True, gc=False, kw_only=True):
     """What the policy believed when it ordered an action; stands beside what was observed.
 
     Attributes:
@@ -115,7 +115,7 @@ class Prediction(Struct, frozen=True, kw_only=True):
     origin: Origin = Origin.ASSUMED
 
 
-class Infer(Struct, frozen=True, kw_only=True, tag="infer"):
+class Infer(Struct, frozen=True, gc=False, kw_only=True, tag="infer"):
     """Run a model, or a range of its layers, on a batch.
 
     Attributes:
@@ -143,7 +143,7 @@ class Infer(Struct, frozen=True, kw_only=True, tag="infer"):
     expected: Prediction | None = None
 
 
-class Load(Struct, frozen=True, kw_only=True, tag="load"):
+class Load(Struct, frozen=True, gc=False, kw_only=True, tag="load"):
     """Make a model or overlay resident; nothing else ever evicts.
 
     Attributes:
@@ -158,7 +158,7 @@ class Load(Struct, frozen=True, kw_only=True, tag="load"):
     evict: tuple[ModelId, ...] = ()
 
 
-class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
+class Answer(Struct, frozen=True, gc=False, kw_only=True, tag="answer"):
     """Close a request from one or several steps.
 
     Attributes:
@@ -173,7 +173,7 @@ class Answer(Struct, frozen=True, kw_only=True, tag="answer"):
     degraded: bool = False
 
 
-class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
+class Cancel(Struct, frozen=True, gc=False, kw_only=True, tag="cancel"):
     """Take back an action, or some of its requests.
 
     Idempotent, and allowed after the request was answered (the loser of a speculation). What was executed
@@ -184,7 +184,7 @@ class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
     requests: tuple[RequestId, ...] | None = None
 
 
-class Reject(Struct, frozen=True, kw_only=True, tag="reject"):
+class Reject(Struct, frozen=True, gc=False, kw_only=True, tag="reject"):
     """Refuse a request, saying why and the best accuracy on offer."""
 
     request: RequestId
@@ -195,7 +195,7 @@ class Reject(Struct, frozen=True, kw_only=True, tag="reject"):
 Action: TypeAlias = Infer | Load | Answer | Cancel | Reject
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, gc=False, kw_only=True):
     """What a policy orders now.
 
     A waiting request without steps may be left for a revisit. A touched request whose last step did not

@@ -13,25 +13,25 @@ from testbed.model.request import Request
 from testbed.units import Ns
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, gc=False, kw_only=True):
     """Something happened at ``t`` on the coordinator's clock."""
 
     t: Ns
 
 
-class Arrived(Event, frozen=True, kw_only=True, tag="arrived"):
+class Arrived(Event, frozen=True, gc=False, kw_only=True, tag="arrived"):
     """A request is here; its intended arrival is in the request, ``t`` is when it was seen."""
 
     request: Request
 
 
-class Sent(Event, frozen=True, kw_only=True, tag="sent"):
+class Sent(Event, frozen=True, gc=False, kw_only=True, tag="sent"):
     """The first byte of an action is leaving the coordinator: from here on it is on the way."""
 
     action: ActionId
 
 
-class Executed(Event, frozen=True, kw_only=True, tag="executed"):
+class Executed(Event, frozen=True, gc=False, kw_only=True, tag="executed"):
     """A board answered."""
 
     action: ActionId
@@ -39,7 +39,7 @@ class Executed(Event, frozen=True, kw_only=True, tag="executed"):
     boot: int = 0
 
 
-class Failed(Event, frozen=True, kw_only=True, tag="failed"):
+class Failed(Event, frozen=True, gc=False, kw_only=True, tag="failed"):
     """An action (infer or load) ended in an error: on the board, on the link, or by time-out."""
 
     action: ActionId
@@ -47,7 +47,7 @@ class Failed(Event, frozen=True, kw_only=True, tag="failed"):
     traceback: str = ""
 
 
-class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
+class Cancelled(Event, frozen=True, gc=False, kw_only=True, tag="cancelled"):
     """The fate of a cancel: ``stage`` is before_sent, before_start, during or too_late."""
 
     action: ActionId
@@ -55,7 +55,7 @@ class Cancelled(Event, frozen=True, kw_only=True, tag="cancelled"):
     requests: tuple[RequestId, ...] | None = None
 
 
-class Loaded(Event, frozen=True, kw_only=True, tag="loaded"):
+class Loaded(Event, frozen=True, gc=False, kw_only=True, tag="loaded"):
     """A model became resident; ``text`` is what the runtime says of it, e.g. the provider that runs it."""
 
     action: ActionId
@@ -66,7 +66,7 @@ class Loaded(Event, frozen=True, kw_only=True, tag="loaded"):
     text: str = ""
 
 
-class BoardUp(Event, frozen=True, kw_only=True, tag="board_up"):
+class BoardUp(Event, frozen=True, gc=False, kw_only=True, tag="board_up"):
     """A board is connected and greeted; ``resident`` lists what it holds, ``instances`` copies of each."""
 
     board: BoardId
@@ -74,14 +74,14 @@ class BoardUp(Event, frozen=True, kw_only=True, tag="board_up"):
     resident: tuple[tuple[ModelId, int], ...] = ()
 
 
-class BoardDown(Event, frozen=True, kw_only=True, tag="board_down"):
+class BoardDown(Event, frozen=True, gc=False, kw_only=True, tag="board_down"):
     """A board is gone; what was in flight there has failed."""
 
     board: BoardId
     error: str
 
 
-class NetworkSeen(Event, frozen=True, kw_only=True, tag="network"):
+class NetworkSeen(Event, frozen=True, gc=False, kw_only=True, tag="network"):
     """A fresh estimate of the way to a board: smallest recent round trip [ns], up and down rate [bytes/s]."""
 
     board: BoardId
@@ -91,18 +91,18 @@ class NetworkSeen(Event, frozen=True, kw_only=True, tag="network"):
     loss_frac: float = 0.0
 
 
-class Tick(Event, frozen=True, kw_only=True, tag="tick"):
+class Tick(Event, frozen=True, gc=False, kw_only=True, tag="tick"):
     """A timer that was asked for."""
 
 
-class PlanReady(Event, frozen=True, kw_only=True, tag="plan_ready"):
+class PlanReady(Event, frozen=True, gc=False, kw_only=True, tag="plan_ready"):
     """The slow path answered; ``cost`` is how long it took."""
 
     placement: Placement
     cost: Ns
 
 
-class Stop(Event, frozen=True, kw_only=True, tag="stop"):
+class Stop(Event, frozen=True, gc=False, kw_only=True, tag="stop"):
     """End the trial: what is open ends ABORTED."""
 
     reason: str

@@ -12,7 +12,7 @@ WINDOW_MISSED = "window missed"
 """Error of an action that could not start by its ``latest``."""
 
 
-class ItemResult(Struct, frozen=True, kw_only=True):
+class ItemResult(Struct, frozen=True, gc=False, kw_only=True):
     """One item of an executed batch.
 
     Attributes:
@@ -34,7 +34,7 @@ class ItemResult(Struct, frozen=True, kw_only=True):
     kept_bytes: int | None = None
 
 
-class Execution(Struct, frozen=True, kw_only=True):
+class Execution(Struct, frozen=True, gc=False, kw_only=True):
     """One execution of one action, stamped by the board.
 
     Attributes:
@@ -54,7 +54,7 @@ class Execution(Struct, frozen=True, kw_only=True):
     notes: dict[str, float] = {}
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Struct, frozen=True, gc=False, kw_only=True):
     """What one execution told about one request; failed attempts are steps too.
 
     Attributes:

@@ -12,7 +12,7 @@ from testbed.model.request import Outcome, Request
 from testbed.units import Ns
 
 
-class RequestRecord(Struct, frozen=True, kw_only=True, tag="request"):
+class RequestRecord(Struct, frozen=True, gc=False, kw_only=True, tag="request"):
     """One request from arrival to end, losers of a speculation included.
 
     Attributes:

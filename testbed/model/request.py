@@ -10,7 +10,7 @@ from testbed.model.ids import HOST, RequestId, SiteId, TaskId
 from testbed.units import Ns
 
 
-class Request(Struct, frozen=True, kw_only=True):
+class Request(Struct, frozen=True, gc=False, kw_only=True):
     """One inference asked for.
 
     Attributes:

@@ -59,6 +59,10 @@ class BoardView(Protocol):
         """Link state."""
 
     @property
+    def version(self) -> int:
+        """Another one whenever health, link or models (held or loading) changed; the queue alone need not change it."""
+
+    @property
     def resident(self) -> Mapping[ModelId, int]:
         """Models held, with their instances."""
 
@@ -68,7 +72,7 @@ class BoardView(Protocol):
 
     @property
     def busy_until(self) -> Sequence[Ns]:
-        """Per lane (`Infer.instance`), when it is expected to be free; never before now."""
+        """Per lane (`Infer.instance`), when it should be free: never before now; now where nothing is ``queued``."""
 
     @property
     def queued(self) -> int:
@@ -129,6 +133,10 @@ class View(Protocol):
     @property
     def touched(self) -> Sequence[RequestId]:
         """Open requests that arrived or got a step since the last ``decide``, in that order."""
+
+    @property
+    def touched_boards(self) -> Collection[BoardId]:
+        """Boards of which anything may have changed since the last ``decide``; more may be named, never fewer."""
 
     @property
     def cases(self) -> Mapping[RequestId, CaseView]:

@@ -92,7 +92,7 @@ class Clipper:
             least = max(wanted, default=0.0)
             chosen = _choose([p for _, p in known], least, most_accurate=options.most_accurate)
             self._lanes[task] = {
-                board: Lane(make_runner(profile, board), profile.accuracy[-1].value)
+                board: Lane(make_runner(profile), profile.accuracy[-1].value)
                 for board, profile in known
                 if profile.model == chosen
             }
@@ -110,7 +110,7 @@ class Clipper:
 
     def decide(self, now: Ns, view: View) -> Decision:
         """Answer what came back, then fill every free lane with the oldest requests."""
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted)]
+        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, view.touched_boards)]
         queues: dict[TaskId, list[CaseView]] = {}
         seen: set[int] = set()
         for case in view.waiting.values():
@@ -151,21 +151,21 @@ class Clipper:
                 batch = list(islice(waiting, int(lane.cap)))
                 if not batch:
                     return
-                actions.append(_infer(view, lane, instance, batch, now))
+                actions.append(_infer(view, board, lane, instance, batch, now))
 
 
-def _infer(view: View, lane: Lane, instance: int, batch: list[CaseView], now: Ns) -> Infer:
+def _infer(view: View, board: BoardId, lane: Lane, instance: int, batch: list[CaseView], now: Ns) -> Infer:
     runner = lane.runner
-    profile = view.profiles.find(runner.board, runner.model)
+    profile = view.profiles.find(board, runner.model)
     service = profile.service_at(len(batch)) if profile is not None else 0
     return Infer(
         id=view.new_id(),
-        board=runner.board,
+        board=board,
         model=runner.model,
         instance=instance,
         batch=tuple(Item(request=case.request.id) for case in batch),
         expected=Prediction(
-            finish=now + service + view.boards[runner.board].rtt, accuracy=lane.accuracy, origin=runner.origin
+            finish=now + service + view.boards[board].rtt, accuracy=lane.accuracy, origin=runner.origin
         ),
     )
 

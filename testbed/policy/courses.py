@@ -10,7 +10,8 @@ from testbed.errors import ConfigError
 from testbed.model.ids import ModelId
 from testbed.model.placement import Hosted
 from testbed.policy import DC, EDGE, PolicySettings
-from testbed.policy.runners import Groups, Runner, by_power, make_runner, unknown_runner
+from testbed.policy.fleet import Fleet, Team, by_power, teams_of
+from testbed.policy.runners import Runner, make_runner, unknown_runner
 from testbed.policy.thresholds import PlanKind, Threshold
 from testbed.units import S
 
@@ -23,30 +24,32 @@ class Course(Struct, frozen=True):
     """What requests of one task and target have before them.
 
     Attributes:
-        rows: thresholds by frontend. groups: frontends that reach the target, by board. backends: in the
+        rows: thresholds by frontend. teams: frontends that reach the target, by power. backends: in the
             data centre. spare: frontends to ask when the data centre is down and the target out of reach.
+        escalates: whether a frontend may pass requests on.
         feasible: whether the target can be reached at all. direct_ok: whether the backend alone reaches it.
         best: highest accuracy on offer that we vouch for.
     """
 
     rows: dict[ModelId, Threshold]
-    groups: Groups
-    backends: tuple[Runner, ...]
-    spare: tuple[Runner, ...]
+    teams: tuple[Team, ...]
+    backends: tuple[Team, ...]
+    spare: tuple[Team, ...]
+    escalates: bool
     feasible: bool
     direct_ok: bool
     best: float | None
 
-    def affordable(self, request: Request) -> Groups:
+    def affordable(self, request: Request) -> tuple[Team, ...]:
         """Frontends that keep the request's energy bound; one whose power nobody knows cannot promise that.
 
         The bound is on what the edge spends: that is the side that runs on a budget, and the one we know watts of.
         """
         bound = request.max_energy_j
         if bound is None:
-            return self.groups
-        kept = (tuple(r for r in group if r.watts * r.service / S <= bound) for group in self.groups)
-        return tuple(group for group in kept if group)
+            return self.teams
+        kept = ((t, tuple(r for r in t.runners if r.watts * r.service / S <= bound)) for t in self.teams)
+        return tuple(Team(team.alike, runners) for team, runners in kept if runners)
 
 
 class Courses:
@@ -55,6 +58,9 @@ class Courses:
     def __init__(self, settings: PolicySettings) -> None:
         """Needs thresholds.
 
+        Attributes:
+            fleet: the boards; it must see each view before a choice is made.
+
         Raises:
             ConfigError: nobody calibrated.
         """
@@ -62,6 +68,7 @@ class Courses:
             raise ConfigError(
                 "edgesight needs calibrated thresholds", cure="Add [calibration] to the campaign"
             )
+        self.fleet = Fleet.of(settings)
         self._settings = settings
         self._table = settings.thresholds
         self._made: dict[tuple[TaskId, float | None], Course] = {}
@@ -104,44 +111,47 @@ class Courses:
         any_rows = rows or {r.frontend: r for r in self._table.rows if r.task == task}
         backend_accuracy = max((r.backend_accuracy for r in any_rows.values()), default=0.0)
         direct_ok = bool(rows) and backend_accuracy >= (target or 0.0)
+        teams = by_power(self._teams(EDGE, able))
         return Course(
             rows=rows,
-            groups=by_power(self._runners(EDGE, able)),
-            backends=tuple(
-                self._backend(board, model, backend_accuracy)
-                for board in self._settings.sites.get(DC, ())
-                for model in self._settings.models.get(board, ())
-                if model in {r.backend for r in any_rows.values()}
-            ),
-            spare=tuple(self._runners(EDGE, any_rows)),
+            teams=teams,
+            backends=self._backends({r.backend for r in any_rows.values()}, backend_accuracy),
+            spare=self._teams(EDGE, any_rows),
+            escalates=any(runner.p_off > 0 for team in teams for runner in team.runners),
             feasible=bool(able) or direct_ok,
             direct_ok=direct_ok,
             best=self._table.best(task),
         )
 
-    def _runners(self, site: str, rows: dict[ModelId, Threshold]) -> list[Runner]:
-        found = []
+    def _teams(self, site: str, rows: dict[ModelId, Threshold]) -> tuple[Team, ...]:
+        found: dict[BoardId, list[Runner]] = {}
         for board in self._settings.sites.get(site, ()):
             for model in self._settings.models.get(board, ()):
                 profile, row = self._settings.profiles.find(board, model), rows.get(model)
                 if profile is not None and row is not None:
-                    found.append(
+                    found.setdefault(board, []).append(
                         make_runner(
                             profile,
-                            board,
                             exits=row.exits,
                             exit_frac=row.exit_frac,
                             p_off=row.p_off,
                             accuracy=row.acc_hat,
                         )
                     )
-        return found
+        return teams_of(self.fleet, found)
 
-    def _backend(self, board: BoardId, model: ModelId, accuracy: float) -> Runner:
-        profile = self._settings.profiles.find(board, model)
-        if profile is None:
-            return unknown_runner(board, model, accuracy)
-        return make_runner(profile, board, accuracy=accuracy)
+    def _backends(self, models: set[ModelId], accuracy: float) -> tuple[Team, ...]:
+        found: dict[BoardId, list[Runner]] = {}
+        for board in self._settings.sites.get(DC, ()):
+            for model in self._settings.models.get(board, ()):
+                if model in models:
+                    profile = self._settings.profiles.find(board, model)
+                    found.setdefault(board, []).append(
+                        make_runner(profile, accuracy=accuracy)
+                        if profile is not None
+                        else unknown_runner(model, accuracy)
+                    )
+        return teams_of(self.fleet, found)
 
 
 def _always(row: Threshold) -> Threshold:

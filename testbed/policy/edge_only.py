@@ -15,7 +15,14 @@ from testbed.model.action import Action, Answer, Decision
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import EDGE, PolicySettings
-from testbed.policy.runners import Groups, Residents, by_power, infer, least_powerful, make_runner
+from testbed.policy.fleet import Fleet, Team, by_power, teams_of
+from testbed.policy.runners import (
+    Residents,
+    Runner,
+    infer,
+    least_powerful,
+    make_runner,
+)
 
 if TYPE_CHECKING:
     from testbed.model.ids import BoardId, ModelId, TaskId
@@ -57,16 +64,19 @@ class EdgeOnly:
         self._accuracy: dict[tuple[BoardId, ModelId], float] = {
             (board, p.model): p.accuracy[-1].value for board, p in self._profiles
         }
-        self._courses: dict[tuple[TaskId, float | None], Groups] = {}
+        self._courses: dict[tuple[TaskId, float | None], tuple[Team, ...]] = {}
         self._residents = Residents()
+        self._fleet = Fleet.of(settings)
+        self._hosted = tuple(Hosted(board=b, model=p.model) for b, p in self._profiles)
 
     def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
         """Everything stays resident."""
-        return Placement(hosted=tuple(Hosted(board=b, model=p.model) for b, p in self._profiles))
+        return Placement(hosted=self._hosted)
 
     def decide(self, now: Ns, view: View) -> Decision:
         """Order what came, answer what was told, and try a failed attempt once more elsewhere."""
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted)]
+        changed = self._fleet.see(view)
+        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
         given: dict[BoardId, int] = {}
         for case in view.waiting.values():
             last = case.steps[-1] if case.steps else None
@@ -95,15 +105,19 @@ class EdgeOnly:
         pick = choice.promised or choice.otherwise
         if pick is not None:
             actions.append(infer(view, request.id, pick))
-            given[pick.runner.board] = given.get(pick.runner.board, 0) + 1
+            given[pick.board] = given.get(pick.board, 0) + 1
 
-    def _course(self, task: TaskId, target: float | None) -> Groups:
+    def _course(self, task: TaskId, target: float | None) -> tuple[Team, ...]:
         found = self._courses.get((task, target))
         if found is None:
             known = [(b, p, p.accuracy[-1].value) for b, p in self._profiles if p.task == task]
             best = max((accuracy for _, _, accuracy in known), default=0.0)
             least = min(target or 0.0, best)
-            found = by_power(make_runner(p, b, accuracy=a) for b, p, a in known if a >= least)
+            able: dict[BoardId, list[Runner]] = {}
+            for board, profile, accuracy in known:
+                if accuracy >= least:
+                    able.setdefault(board, []).append(make_runner(profile, accuracy=accuracy))
+            found = by_power(teams_of(self._fleet, able))
             self._courses[task, target] = found
         return found
 

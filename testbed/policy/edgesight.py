@@ -101,7 +101,8 @@ class EdgeSight:
 
     def decide(self, now: Ns, view: View) -> Decision:
         """See to every request that waits, and to those that were asked twice and got a first answer."""
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted)]
+        changed = self._courses.fleet.see(view)
+        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
         given: dict[BoardId, int] = {}
         notes = self._hear_shadows(view)
         for case in view.waiting.values():
@@ -137,7 +138,9 @@ class EdgeSight:
             actions.append(Reject(request=request.id, reason=reason, best_accuracy=course.best))
             return
         size = view.payload_bytes(request.id)
-        direct = soonest(view, now, course.backends, size, without=without, given=given)
+        direct: Pick | None = None
+        if course.escalates or self._options.mode is not Mode.SERIAL:
+            direct = soonest(view, now, course.backends, size, without=without, given=given)
         at_once = self._options.mode is Mode.SPECULATIVE and direct is not None
         deadline = request.deadline
         choice = least_powerful(
@@ -157,6 +160,8 @@ class EdgeSight:
         if pick is None and backup is not None and (deadline is None or backup.finish <= deadline):
             pick = choice.otherwise
         if pick is None:
+            if direct is None:
+                direct = soonest(view, now, course.backends, size, without=without, given=given)
             if not (course.direct_ok or request.allow_degraded):
                 direct = None
             if direct is not None and course.direct_ok and (deadline is None or direct.finish <= deadline):
@@ -264,7 +269,7 @@ class EdgeSight:
         self, view: View, request: Request, pick: Pick, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
         actions.append(infer(view, request.id, pick))
-        given[pick.runner.board] = given.get(pick.runner.board, 0) + 1
+        given[pick.board] = given.get(pick.board, 0) + 1
 
     # --- the drift guard -----------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from testbed.model.action import Action, Answer, Decision
+from testbed.model.ids import BoardId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.model.view import Health
@@ -35,7 +36,7 @@ from testbed.policy.runners import Pick, Runner, finish_on, infer, make_runner
 from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:
-    from testbed.model.ids import BoardId, ModelId, TaskId
+    from testbed.model.ids import ModelId, TaskId
     from testbed.model.profile import HwProfile
     from testbed.model.request import Request
     from testbed.model.view import CaseView, View
@@ -65,6 +66,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Variant(Struct, frozen=True):
     """A model on a board. ``load`` is how long it takes to load [ns]."""
 
+    board: BoardId
     runner: Runner
     accuracy: float
     load: Ns
@@ -72,7 +74,7 @@ class Variant(Struct, frozen=True):
     @property
     def key(self) -> tuple[BoardId, ModelId]:
         """Board and model."""
-        return self.runner.board, self.runner.model
+        return self.board, self.runner.model
 
 
 class Pace:
@@ -151,11 +153,11 @@ class Infaas:
         """Order a request's inference, or the load it waits for."""
         request = case.request
         without = {step.board for step in case.steps}
-        variants = [v for v in self._enough(request) if v.runner.board not in without]
+        variants = [v for v in self._enough(request) if v.board not in without]
         size = view.payload_bytes(request.id)
         loaded = []
         for variant in variants:
-            board = variant.runner.board
+            board = variant.board
             if self._awaited.get(board, variant.runner.model) != variant.runner.model:
                 continue  # it empties the board for another variant
             pick = finish_on(view.boards[board], variant.runner, size, now, given.get(board, 0))
@@ -166,7 +168,7 @@ class Infaas:
             return
         variant, pick = chosen
         actions.append(infer(view, request.id, pick))
-        given[variant.runner.board] = given.get(variant.runner.board, 0) + 1
+        given[variant.board] = given.get(variant.board, 0) + 1
         self._memory.touch(*variant.key)
         recent = self._recent.setdefault((request.task, request.min_accuracy), deque(maxlen=RECENT))
         if variant in recent:
@@ -201,7 +203,7 @@ class Infaas:
         absent = [
             (now + v.load + v.runner.service + state.rtt + PENALTY, v)
             for v in variants
-            if (state := view.boards[v.runner.board]).health is not Health.DOWN
+            if (state := view.boards[v.board]).health is not Health.DOWN
             and v.runner.model not in state.resident
             and self._memory.fits(state, v.runner.model)
         ]
@@ -217,7 +219,7 @@ class Infaas:
         return None
 
     def _overloaded(self, now: Ns, view: View, variant: Variant) -> bool:
-        backlog = min(view.boards[variant.runner.board].busy_until) - now
+        backlog = min(view.boards[variant.board].busy_until) - now
         pace = self._pace.get(variant.key)
         return backlog > BACKLOG or (pace is not None and pace.over and backlog > 0)
 
@@ -250,7 +252,7 @@ def _candidates(now: Ns, request: Request) -> int:
 def _variant(profile: HwProfile, board: BoardId) -> Variant:
     accuracy = profile.accuracy[-1].value
     load = round(profile.load_ms.value * MS) if profile.load_ms is not None else 0
-    return Variant(make_runner(profile, board, accuracy=accuracy), accuracy, load)
+    return Variant(board, make_runner(profile, accuracy=accuracy), accuracy, load)
 
 
 def infaas(settings: PolicySettings) -> Policy:

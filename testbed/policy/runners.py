@@ -5,12 +5,12 @@ power they draw at work (unknown power last, then the slower first), and the fir
 answer by the deadline even if the answer has to be escalated. A board that is not the most powerful one is
 passed over while more than ``max_ahead`` items are on their way to it already (by default: any at all): a slow
 line must not collect a queue that others could have served. If nobody can promise the deadline, whoever should
-be first gets it; if nobody can make it even with luck, nobody does.
+be first gets it; if nobody can make it even with luck, nobody does. Of boards that are alike the one that would be
+through first stands for all (``testbed.policy.fleet``).
 """
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -22,13 +22,14 @@ from testbed.model.view import Health
 from testbed.units import Ns, S
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from testbed.model.ids import RequestId
     from testbed.model.placement import Hosted
     from testbed.model.profile import HwProfile
     from testbed.model.request import Request
     from testbed.model.view import BoardView, View
+    from testbed.policy.fleet import Team
 
 SLOW = 0.95
 """Quantile of the service time that a promise rests on."""
@@ -38,8 +39,8 @@ RESERVE = 0.1
 """A promise leaves this part of the remaining time unused: lines and hosts are not as punctual as profiles."""
 
 
-class Runner(Struct, frozen=True, kw_only=True):
-    """A model on a board, with what is known of it for one request of a kind.
+class Runner(Struct, frozen=True, gc=False, kw_only=True):
+    """A model on a kind of board, with what is known of it for one request of a kind.
 
     Attributes:
         service: expected service time over the exits taken; slow: at the last exit and ``SLOW``.
@@ -48,7 +49,6 @@ class Runner(Struct, frozen=True, kw_only=True):
         watts: at work, ``inf`` where nobody knows.
     """
 
-    board: BoardId
     model: ModelId
     rule: ExitRule
     service: Ns
@@ -59,21 +59,17 @@ class Runner(Struct, frozen=True, kw_only=True):
     accuracy: float | None = None
 
 
-class Pick(Struct, frozen=True):
-    """A runner, the lane for it, and when it should be through."""
+class Pick(Struct, frozen=True, gc=False):
+    """A runner on a board, the lane for it, and when it should be through."""
 
     runner: Runner
+    board: BoardId
     lane: int
     finish: Ns
 
 
-Groups = tuple[tuple[Runner, ...], ...]
-"""Runners by board, the least powerful board first."""
-
-
 def make_runner(
     profile: HwProfile,
-    board: BoardId,
     *,
     exits: tuple[float, ...] = (),
     exit_frac: tuple[float, ...] = (),
@@ -88,7 +84,6 @@ def make_runner(
     shares = exit_frac or (0.0,) * (profile.exits - 1) + (1.0,)
     last = profile.exits - 1
     return Runner(
-        board=board,
         model=profile.model,
         rule=ExitRule(min_confidence=exits),
         service=round(sum(share * profile.service_at(1, e) for e, share in enumerate(shares) if share)),
@@ -100,10 +95,9 @@ def make_runner(
     )
 
 
-def unknown_runner(board: BoardId, model: ModelId, accuracy: float | None = None) -> Runner:
+def unknown_runner(model: ModelId, accuracy: float | None = None) -> Runner:
     """A runner without a profile: its service time counts as nothing until somebody measures it."""
     return Runner(
-        board=board,
         model=model,
         rule=ExitRule(),
         service=0,
@@ -112,13 +106,6 @@ def unknown_runner(board: BoardId, model: ModelId, accuracy: float | None = None
         origin=Origin.ASSUMED,
         accuracy=accuracy,
     )
-
-
-def by_power(runners: Iterable[Runner]) -> Groups:
-    """Group by board, the least powerful first."""
-    found = sorted(runners, key=lambda r: (r.board, r.service, r.model))
-    groups = [tuple(group) for _, group in groupby(found, key=lambda r: r.board)]
-    return tuple(sorted(groups, key=lambda g: (max(r.watts for r in g), -g[0].service, g[0].board)))
 
 
 def finish_on(board: BoardView, runner: Runner, payload_bytes: int, now: Ns, ahead: int = 0) -> Pick | None:
@@ -139,13 +126,13 @@ def finish_on(board: BoardView, runner: Runner, payload_bytes: int, now: Ns, ahe
     busy = board.busy_until
     lane = min(range(min(copies, len(busy))), key=busy.__getitem__) if copies > 1 else 0
     free = busy[lane] + ahead * runner.service
-    return Pick(runner, lane, (arrives if arrives > free else free) + runner.service + half)
+    return Pick(runner, board.id, lane, (arrives if arrives > free else free) + runner.service + half)
 
 
 def soonest(
     view: View,
     now: Ns,
-    runners: Iterable[Runner],
+    teams: Iterable[Team],
     payload_bytes: int,
     *,
     without: Collection[BoardId] = (),
@@ -153,17 +140,15 @@ def soonest(
 ) -> Pick | None:
     """The runner that would be through first."""
     best: Pick | None = None
-    for runner in runners:
-        if runner.board in without:
-            continue
-        ahead = given.get(runner.board, 0) if given else 0
-        found = finish_on(view.boards[runner.board], runner, payload_bytes, now, ahead)
-        if found is not None and (best is None or found.finish < best.finish):
-            best = found
+    for team in teams:
+        for runner in team.runners:
+            found = team.alike.soonest(view, now, runner, payload_bytes, without=without, given=given)
+            if found is not None and (best is None or found.finish < best.finish):
+                best = found
     return best
 
 
-class Choice(Struct, frozen=True):
+class Choice(Struct, frozen=True, gc=False):
     """What `least_powerful` found: a pick that can promise the deadline, or who should be first without one."""
 
     promised: Pick | None
@@ -174,7 +159,7 @@ def least_powerful(
     view: View,
     now: Ns,
     request: Request,
-    groups: Groups,
+    teams: Sequence[Team],
     payload_bytes: int,
     *,
     escalation: Ns = 0,
@@ -195,22 +180,23 @@ def least_powerful(
     promise = 0 if deadline is None else deadline - round(reserve_frac * (deadline - now))
     otherwise: Pick | None = None
     hope = 0.0
-    last = len(groups) - 1
-    for index, group in enumerate(groups):
-        name = group[0].board
-        if name in without:
-            continue
-        board = view.boards[name]
-        ahead = given.get(name, 0) if given else 0
+    last = len(teams) - 1
+    for index, team in enumerate(teams):
         weak = index != last
-        if weak and board.queued + ahead > max_ahead:
-            continue
         best: Pick | None = None
         cost = 0.0
-        for runner in group:
+        for runner in team.runners:
             if weak and runner.p_off > max_offload:
                 continue
-            found = finish_on(board, runner, payload_bytes, now, ahead)
+            found = team.alike.soonest(
+                view,
+                now,
+                runner,
+                payload_bytes,
+                most=max_ahead if weak else None,
+                without=without,
+                given=given,
+            )
             if found is None:
                 continue
             mean = found.finish + runner.p_off * escalation
@@ -232,7 +218,7 @@ def infer(view: View, request: RequestId, pick: Pick) -> Infer:
     runner = pick.runner
     return Infer(
         id=view.new_id(),
-        board=runner.board,
+        board=pick.board,
         model=runner.model,
         batch=(Item(request=request, exit=runner.rule),),
         instance=pick.lane,
@@ -251,17 +237,34 @@ class Residents:
     def __init__(self) -> None:
         """Nothing asked for yet."""
         self._asked: set[tuple[BoardId, ModelId]] = set()
+        self._hosted: tuple[Hosted, ...] = ()
+        self._wanted: dict[BoardId, list[Hosted]] = {}
 
-    def missing(self, view: View, hosted: Iterable[Hosted]) -> list[Load]:
-        """Loads for what should be resident and is neither that nor on its way."""
-        loads = []
-        for host in hosted:
-            board, key = view.boards[host.board], (host.board, host.model)
-            if host.model in board.resident or board.health is Health.DOWN:
-                self._asked.discard(key)
-            elif key not in self._asked and host.model not in board.loading:
-                self._asked.add(key)
-                loads.append(
-                    Load(id=view.new_id(), board=host.board, model=host.model, instances=host.instances)
-                )
+    def missing(self, view: View, hosted: tuple[Hosted, ...], changed: Collection[BoardId]) -> Sequence[Load]:
+        """Loads for what should be resident and is neither that nor on its way.
+
+        Args:
+            changed: boards whose health, link or models changed since the last call.
+        """
+        boards: Iterable[BoardId] = changed
+        if hosted is not self._hosted:
+            self._hosted = hosted
+            self._wanted = {}
+            for host in hosted:
+                self._wanted.setdefault(host.board, []).append(host)
+            boards = self._wanted
+        elif not changed:
+            return ()
+        loads: list[Load] = []
+        for name in boards:
+            board = view.boards[name]
+            for host in self._wanted.get(name, ()):
+                key = (name, host.model)
+                if host.model in board.resident or board.health is Health.DOWN:
+                    self._asked.discard(key)
+                elif key not in self._asked and host.model not in board.loading:
+                    self._asked.add(key)
+                    loads.append(
+                        Load(id=view.new_id(), board=name, model=host.model, instances=host.instances)
+                    )
         return loads

@@ -10,6 +10,8 @@ from msgspec import Struct
 from testbed.units import S
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 
@@ -25,8 +27,12 @@ class Arrivals(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate_hz: float
 
 
-def draw_arrivals(arrivals: Arrivals, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Offsets of ``count`` arrivals, int64 (count,) [ns], ascending, the first after one gap.
+BLOCK = 8192
+"""Arrivals drawn at a time."""
+
+
+def arrival_blocks(arrivals: Arrivals, count: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """Offsets of ``count`` arrivals [ns], int64, ascending, the first after one gap; in blocks of up to `BLOCK`.
 
     Raises:
         ValueError: the rate is not positive.
@@ -34,7 +40,22 @@ def draw_arrivals(arrivals: Arrivals, count: int, rng: np.random.Generator) -> N
     if arrivals.rate_hz <= 0:
         raise ValueError(f"rate_hz must be positive, not {arrivals.rate_hz}")
     mean_ns = S / arrivals.rate_hz
-    if arrivals.process == "constant":
-        return (np.arange(1, count + 1) * mean_ns).round().astype(np.int64)
-    offsets: NDArray[np.int64] = np.rint(np.cumsum(rng.exponential(mean_ns, count))).astype(np.int64)
-    return offsets
+    reached = 0.0
+    for first in range(0, count, BLOCK):
+        size = min(BLOCK, count - first)
+        if arrivals.process == "constant":
+            yield (np.arange(first + 1, first + size + 1) * mean_ns).round().astype(np.int64)
+            continue
+        # Summed on from the last block, so that the blocks are those of one long sum to the bit.
+        offsets = np.cumsum(np.append(reached, rng.exponential(mean_ns, size)))[1:]
+        reached = float(offsets[-1])
+        yield np.rint(offsets).astype(np.int64)
+
+
+def draw_arrivals(arrivals: Arrivals, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """All offsets at once, int64 (count,); see `arrival_blocks`.
+
+    Raises:
+        ValueError: the rate is not positive.
+    """
+    return np.concatenate([np.empty(0, dtype=np.int64), *arrival_blocks(arrivals, count, rng)])

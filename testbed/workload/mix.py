@@ -11,11 +11,13 @@ from msgspec import Struct
 
 from testbed.model.ids import TaskId
 from testbed.model.request import Request
-from testbed.units import from_ms
-from testbed.workload.arrivals import Arrivals, draw_arrivals
+from testbed.units import Ns, from_ms
+from testbed.workload.arrivals import Arrivals, arrival_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
 
 class Need(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,13 +57,21 @@ class Workload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def draw_requests(
     workload: Workload, task: TaskId, samples: Mapping[TaskId, int], seed: int
 ) -> list[Request]:
-    """All requests of a trial, arrivals and deadlines relative to its start [ns].
+    """All requests of a trial, arrivals and deadlines relative to its start [ns]; see `stream_requests`."""
+    return list(stream_requests(workload, task, samples, seed))
+
+
+def stream_requests(
+    workload: Workload, task: TaskId, samples: Mapping[TaskId, int], seed: int, *, start: Ns = 0
+) -> Iterator[Request]:
+    """The requests of a trial one after the other, in memory that does not grow with their number.
 
     Inputs of a task are a fresh permutation of its indexes for every pass over them, so no input comes twice
     before all have come once.
 
     Args:
         task: of needs that name none. samples: number of inputs of every task.
+        start: of the trial; arrivals and deadlines are shifted by it [ns].
 
     Raises:
         ValueError: no requests, no inputs, or weights that do not add up to something positive.
@@ -74,35 +84,45 @@ def draw_requests(
         raise ValueError("weights must not be negative, and at least one must be positive")
     # One stream per aspect, so that changing the mix leaves arrivals and inputs as they were.
     when, which, what = np.random.SeedSequence(seed).spawn(3)
-    arrivals = draw_arrivals(workload.arrivals, workload.requests, np.random.default_rng(when))
     order = sorted(set(tasks))
     inputs = {
         name: _passes(samples[name], np.random.default_rng(stream))
         for name, stream in zip(order, which.spawn(len(order)), strict=True)
     }
-    picks = np.random.default_rng(what).choice(
-        len(weights), size=workload.requests, p=weights / weights.sum()
-    )
-    requests = []
-    for index in range(workload.requests):
-        need = workload.needs[picks[index]]
-        arrival = int(arrivals[index])
+    return _stream(workload, tasks, inputs, weights / weights.sum(), (when, what), start)
+
+
+def _stream(
+    workload: Workload,
+    tasks: Sequence[TaskId],
+    inputs: Mapping[TaskId, Iterator[int]],
+    weights: NDArray[np.float64],
+    seeds: tuple[np.random.SeedSequence, np.random.SeedSequence],
+    start: Ns,
+) -> Iterator[Request]:
+    kinds = []
+    for name, need in zip(tasks, workload.needs, strict=True):
         deadline_ms = workload.deadline_ms if need.deadline_ms is None else need.deadline_ms
-        requests.append(
-            Request(
+        degraded = workload.allow_degraded if need.allow_degraded is None else need.allow_degraded
+        slack = None if deadline_ms is None else from_ms(deadline_ms)
+        kinds.append((name, inputs[name], need.group, slack, need.min_accuracy, degraded))
+    what = np.random.default_rng(seeds[1])
+    index = 0
+    for arrivals in arrival_blocks(workload.arrivals, workload.requests, np.random.default_rng(seeds[0])):
+        picks = what.choice(len(weights), size=len(arrivals), p=weights)
+        for arrival, pick in zip((arrivals + start).tolist(), picks.tolist(), strict=True):
+            name, samples, group, slack, min_accuracy, degraded = kinds[pick]
+            yield Request(
                 id=index,
-                task=tasks[picks[index]],
-                sample=next(inputs[tasks[picks[index]]]),
-                group=need.group,
+                task=name,
+                sample=next(samples),
+                group=group,
                 arrival=arrival,
-                deadline=None if deadline_ms is None else arrival + from_ms(deadline_ms),
-                min_accuracy=need.min_accuracy,
-                allow_degraded=workload.allow_degraded
-                if need.allow_degraded is None
-                else need.allow_degraded,
+                deadline=None if slack is None else arrival + slack,
+                min_accuracy=min_accuracy,
+                allow_degraded=degraded,
             )
-        )
-    return requests
+            index += 1
 
 
 def _passes(samples: int, rng: np.random.Generator) -> Iterator[int]:
@@ -110,6 +130,11 @@ def _passes(samples: int, rng: np.random.Generator) -> Iterator[int]:
         yield from rng.permutation(samples).tolist()
 
 
-def fingerprint(requests: list[Request]) -> str:
-    """SHA-256 of a request list; two trials are paired only if theirs agree."""
-    return hashlib.sha256(msgspec.json.encode(requests)).hexdigest()
+def fingerprint(requests: Iterable[Request]) -> str:
+    """SHA-256 of the requests as one JSON list; two trials are paired only if theirs agree."""
+    digest, encoder, between = hashlib.sha256(b"["), msgspec.json.Encoder(), b""
+    for request in requests:
+        digest.update(between + encoder.encode(request))
+        between = b","
+    digest.update(b"]")
+    return digest.hexdigest()

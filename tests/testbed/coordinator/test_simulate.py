@@ -48,8 +48,13 @@ def play(
     records = Keep()
     trial = VirtualTrial(core, policy, modelled, lambda _o, s: 100 * len(s), records, costs=costs)
     known = [ev.BoardUp(t=0, board=name, boot=-1, resident=(("m", 1),)) for name in boards]
-    trial.run(requests, known, limit)
+    trial.run(lambda start: [shifted(r, start) for r in requests], known, limit)
     return records.entries, core
+
+
+def shifted(request: Request, start: int) -> Request:
+    deadline = None if request.deadline is None else request.deadline + start
+    return msgspec.structs.replace(request, arrival=request.arrival + start, deadline=deadline)
 
 
 def stream(count: int, gap: int, slack: int | None = S) -> list[Request]:

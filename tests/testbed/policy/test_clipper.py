@@ -46,7 +46,7 @@ def test_batches_grow_when_requests_crowd_and_stay_small_when_they_do_not() -> N
 
 
 def test_additive_increase_multiplicative_decrease() -> None:
-    lane = Lane(unknown_runner("b", "m"), 0.9)
+    lane = Lane(unknown_runner("m"), 0.9)
     objective = 100 * MS
     for _ in range(9):
         lane.saw(int(lane.cap), 10 * MS, objective)

@@ -32,12 +32,12 @@ def test_out_of_reach_is_said_with_the_best_on_offer() -> None:
 
 def test_an_energy_bound_leaves_what_keeps_it() -> None:
     course = Courses(settings_for()).of(request())
-    joules = {g[0].board: g[0].watts * g[0].service / 1e9 for g in course.groups}
+    joules = {t.alike.boards[0]: t.runners[0].watts * t.runners[0].service / 1e9 for t in course.teams}
     assert set(joules) == {"weak", "strong"}
-    assert course.affordable(request()) == course.groups
+    assert course.affordable(request()) == course.teams
     cheap = min(joules, key=joules.get)
     kept = course.affordable(request(max_energy_j=joules[cheap] * 1.001))
-    assert [group[0].board for group in kept] == [cheap]
+    assert [team.alike.boards[0] for team in kept] == [cheap]
     assert course.affordable(request(max_energy_j=1e-9)) == ()
 
 

@@ -1,3 +1,4 @@
+import itertools
 from types import SimpleNamespace
 
 import msgspec
@@ -7,9 +8,9 @@ from testbed.contracts.toy_models import ToyBoard, ToyModel, profile
 from testbed.model.placement import Hosted
 from testbed.model.request import Request
 from testbed.model.view import Health
+from testbed.policy.fleet import Alike, Fleet, Team, by_power, teams_of
 from testbed.policy.runners import (
     Residents,
-    by_power,
     finish_on,
     infer,
     least_powerful,
@@ -21,6 +22,7 @@ from testbed.units import MS, S
 
 NET = ToyModel(name="net", parts_ms=(4.0, 6.0), accuracy=(0.7, 0.9), kept_bytes=(0, 0))
 NOW = 10 * S
+VERSIONS = itertools.count()
 
 
 def board(name="b", **more):
@@ -29,6 +31,7 @@ def board(name="b", **more):
         "health": Health.UP,
         "resident": {"net": 1},
         "loading": set(),
+        "version": next(VERSIONS),
         "busy_until": [NOW],
         "queued": 0,
         "rtt": 2 * MS,
@@ -39,11 +42,12 @@ def board(name="b", **more):
 
 def view(*boards):
     ids = iter(range(1, 100))
-    return SimpleNamespace(boards={b.id: b for b in boards}, new_id=lambda: next(ids))
+    by_name = {b.id: b for b in boards}
+    return SimpleNamespace(boards=by_name, touched_boards=by_name, new_id=lambda: next(ids))
 
 
-def runner(name="b", watts=5.0, speed=1.0, **more):
-    made = make_runner(profile(ToyBoard(id=name, speed=speed), NET), name, **more)
+def runner(watts=5.0, speed=1.0, **more):
+    made = make_runner(profile(ToyBoard(id="b", speed=speed), NET), **more)
     return msgspec.structs.replace(made, watts=watts)
 
 
@@ -85,75 +89,102 @@ def test_degraded_link_still_runs():
     assert finish_on(board(health=Health.DEGRADED), runner(), 0, NOW) is not None
 
 
-def test_boards_are_ordered_by_power_then_slowness():
-    groups = by_power(
-        [runner("big", 30.0), runner("mcu", 0.1), runner("unknown", float("inf")), runner("slow", 30.0, 0.5)]
+def fleet_of(v):
+    """Every board of a kind of its own."""
+    fleet = Fleet([[name] for name in v.boards])
+    fleet.see(v)
+    return fleet
+
+
+def test_teams_are_ordered_by_power_then_slowness():
+    able = {
+        "big": runner(30.0),
+        "mcu": runner(0.1),
+        "unknown": runner(float("inf")),
+        "slow": runner(30.0, 0.5),
+    }
+    teams = by_power(Team(Alike((name,)), (one,)) for name, one in able.items())
+    assert [team.alike.boards for team in teams] == [("mcu",), ("slow",), ("big",), ("unknown",)]
+
+
+def test_boards_that_are_alike_make_one_team_where_they_can_run_something():
+    fleet = Fleet([["a", "c"], ["b"], ["d"]])
+    teams = teams_of(fleet, {"a": [runner()], "b": [runner(2.0)], "c": [runner()], "d": []})
+    assert [team.alike.boards for team in teams] == [("a", "c"), ("b",)]
+
+
+def pick(v, asked, able, **more):
+    fleet = fleet_of(v)
+    teams = by_power(
+        teams_of(fleet, {name: given if isinstance(given, list) else [given] for name, given in able.items()})
     )
-    assert [g[0].board for g in groups] == ["mcu", "slow", "big", "unknown"]
-
-
-def pick(v, asked, *runners, **more):
-    return least_powerful(v, NOW, asked, by_power(runners), 1000, **more)
+    return least_powerful(v, NOW, asked, teams, 1000, **more)
 
 
 def test_weak_board_first_while_it_can_promise():
     v = view(board("weak"), board("strong"))
-    weak, strong = runner("weak", 1.0, 0.2), runner("strong", 9.0)
-    assert pick(v, request(S), weak, strong).promised.runner.board == "weak"
-    assert pick(v, request(40 * MS), weak, strong).promised.runner.board == "strong"
-    none = pick(v, request(5 * MS), weak, strong)
+    both = {"weak": runner(1.0, 0.2), "strong": runner(9.0)}
+    assert pick(v, request(S), both).promised.board == "weak"
+    assert pick(v, request(40 * MS), both).promised.board == "strong"
+    none = pick(v, request(5 * MS), both)
     assert none.promised is None
-    assert none.otherwise.runner.board == "strong"
+    assert none.otherwise.board == "strong"
 
 
 def test_promise_covers_the_escalation_and_a_reserve():
     v = view(board("weak"), board("strong"))
-    weak, strong = runner("weak", 1.0, p_off=0.2), runner("strong", 9.0)
-    assert pick(v, request(60 * MS), weak, strong, escalation=30 * MS).promised.runner.board == "weak"
-    assert pick(v, request(45 * MS), weak, strong, escalation=30 * MS).promised.runner.board == "strong"
-    assert pick(v, request(15 * MS), strong).promised is not None
-    assert pick(v, request(14 * MS), strong).promised is None  # 13.1 ms of 14: less than a tenth is left
+    both = {"weak": runner(1.0, p_off=0.2), "strong": runner(9.0)}
+    assert pick(v, request(60 * MS), both, escalation=30 * MS).promised.board == "weak"
+    assert pick(v, request(45 * MS), both, escalation=30 * MS).promised.board == "strong"
+    assert pick(v, request(15 * MS), {"strong": both["strong"]}).promised is not None
+    assert (
+        pick(v, request(14 * MS), {"strong": both["strong"]}).promised is None
+    )  # 13.1 ms of 14: less than a tenth is left
 
 
 def test_weak_board_is_spared_a_queue_and_hopeless_work():
-    strong, weak = runner("strong", 9.0), runner("weak", 1.0, p_off=0.6)
+    both = {"weak": runner(1.0, p_off=0.6), "strong": runner(9.0)}
     one, two = view(board("weak", queued=1), board("strong")), view(board("weak", queued=2), board("strong"))
     free = view(board("weak"), board("strong"))
-    assert pick(free, request(), weak, strong).promised.runner.board == "weak"
-    assert pick(one, request(), weak, strong).promised.runner.board == "strong"
-    assert pick(one, request(), weak, strong, max_ahead=1).promised.runner.board == "weak"
-    assert pick(two, request(), weak, strong, max_ahead=1).promised.runner.board == "strong"
-    assert pick(free, request(), weak, strong, given={"weak": 1}).promised.runner.board == "strong"
-    assert pick(free, request(), weak, strong, max_offload=0.5).promised.runner.board == "strong"
+    assert pick(free, request(), both).promised.board == "weak"
+    assert pick(one, request(), both).promised.board == "strong"
+    assert pick(one, request(), both, max_ahead=1).promised.board == "weak"
+    assert pick(two, request(), both, max_ahead=1).promised.board == "strong"
+    assert pick(free, request(), both, given={"weak": 1}).promised.board == "strong"
+    assert pick(free, request(), both, max_offload=0.5).promised.board == "strong"
     crowded = view(board("weak"), board("strong", queued=50))
-    assert pick(crowded, request(), strong).promised.runner.board == "strong"  # the last resort may queue
+    assert (
+        pick(crowded, request(), {"strong": both["strong"]}).promised.board == "strong"
+    )  # the last resort may queue
 
 
 def test_within_a_board_expected_time_decides():
     v = view(board("b", resident={"net": 1, "other": 1}))
     sure = msgspec.structs.replace(runner(), model="other", service=20 * MS)
     unsure = runner(p_off=0.5)
-    assert pick(v, request(), sure, unsure, escalation=5 * MS).promised.runner.model == "net"
-    assert pick(v, request(), sure, unsure, escalation=50 * MS).promised.runner.model == "other"
+    assert pick(v, request(), {"b": [sure, unsure]}, escalation=5 * MS).promised.runner.model == "net"
+    assert pick(v, request(), {"b": [sure, unsure]}, escalation=50 * MS).promised.runner.model == "other"
 
 
 def test_excluded_boards_and_empty_labs_give_nothing():
     v = view(board("b"))
-    found = pick(v, request(), runner(), without={"b"})
+    found = pick(v, request(), {"b": runner()}, without={"b"})
     assert (found.promised, found.otherwise) == (None, None)
-    assert soonest(v, NOW, [runner()], 0, without={"b"}) is None
+    fleet = fleet_of(v)
+    assert soonest(v, NOW, teams_of(fleet, {"b": [runner()]}), 0, without={"b"}) is None
     assert soonest(v, NOW, [], 0) is None
 
 
 def test_soonest_looks_at_what_was_given_just_now():
     v = view(board("a"), board("b"))
-    both = [runner("a"), runner("b")]
-    assert soonest(v, NOW, both, 0).runner.board == "a"
-    assert soonest(v, NOW, both, 0, given={"a": 1}).runner.board == "b"
+    fleet = fleet_of(v)
+    both = teams_of(fleet, {"a": [runner()], "b": [runner()]})
+    assert soonest(v, NOW, both, 0).board == "a"
+    assert soonest(v, NOW, both, 0, given={"a": 1}).board == "b"
 
 
 def test_order_without_known_power_expects_no_energy():
-    order = infer(view(board()), 7, finish_on(board(), unknown_runner("b", "net"), 0, NOW))
+    order = infer(view(board()), 7, finish_on(board(), unknown_runner("net"), 0, NOW))
     assert order.expected.energy_j is None
     assert infer(view(board()), 7, finish_on(board(), runner(), 0, NOW)).expected.energy_j == pytest.approx(
         0.05
@@ -161,12 +192,12 @@ def test_order_without_known_power_expects_no_energy():
 
 
 def test_load_is_ordered_once_and_again_after_the_board_was_away():
-    residents, hosted = Residents(), [Hosted(board="b", model="net", instances=2)]
+    residents, hosted = Residents(), (Hosted(board="b", model="net", instances=2),)
     bare = view(board("b", resident={}))
-    [load] = residents.missing(bare, hosted)
+    [load] = residents.missing(bare, hosted, ["b"])
     assert (load.board, load.model, load.instances) == ("b", "net", 2)
-    assert residents.missing(bare, hosted) == []
-    assert residents.missing(view(board("b", resident={}, health=Health.DOWN)), hosted) == []
-    assert len(residents.missing(bare, hosted)) == 1
-    assert Residents().missing(view(board("b", resident={}, loading={"net"})), hosted) == []
-    assert Residents().missing(view(board()), hosted) == []
+    assert residents.missing(bare, hosted, ["b"]) == []
+    assert residents.missing(view(board("b", resident={}, health=Health.DOWN)), hosted, ["b"]) == []
+    assert len(residents.missing(bare, hosted, ["b"])) == 1
+    assert Residents().missing(view(board("b", resident={}, loading={"net"})), hosted, ["b"]) == []
+    assert Residents().missing(view(board()), hosted, ["b"]) == []

@@ -7,7 +7,7 @@ from testbed.units import MS
 
 
 def pick(finish, p_off=0.2, slow=0):
-    return Pick(msgspec.structs.replace(unknown_runner("b", "m"), p_off=p_off, slow=slow), 0, finish)
+    return Pick(msgspec.structs.replace(unknown_runner("m"), p_off=p_off, slow=slow), "b", 0, finish)
 
 
 def ask(mode, deadline=50 * MS, edge=None, backend=None, utilisation=0.1):
