@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from testbed import __version__
 from testbed.campaign.bench import open_lab
 from testbed.campaign.data import Data
 from testbed.campaign.loop import new_loop
@@ -15,7 +17,7 @@ from testbed.campaign.services import measure_services, profile_of
 from testbed.coordinator.labfile import LabFile
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.origin import Origin
-from testbed.model.profile import HwProfile, Quantity
+from testbed.model.profile import HwProfile, Provenance, Quantity
 from testbed.units import to_ms
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.model.ids import BoardId, ModelId
+    from testbed.model.lab import BoardFacts
 
 WARMUP = 10
 
@@ -93,4 +96,34 @@ async def _profile(
                 origin=Origin(inventory.facts[board].origin),
                 source="testbed profile: one load, from the board's disk to ready, on the board's clock",
             ),
+            provenance=provenance_of(inventory.facts[board], lab.name, model),
         )
+
+
+def provenance_of(facts: BoardFacts, lab: str, model: ModelId) -> Provenance:
+    """What a board said of itself, as the provenance of what was measured on it.
+
+    Power mode, clocks and the meter's accuracy stay empty: they are for whoever sets and reads them.
+    """
+    told = facts.facts
+    board: dict[str, str] = {n: str(told[n]) for n in ("hostname", "machine", "system", "cpus") if n in told}
+    for kind in ("jetson", "gpu"):
+        more = told.get(kind)
+        if isinstance(more, dict):
+            board |= {f"{kind} {name}": str(value) for name, value in more.items() if _plain(value)}
+    versions = {"testbed": __version__, "python on the board": str(told.get("python", ""))}
+    runtimes = told.get("runtimes")
+    for name, runtime in runtimes.items() if isinstance(runtimes, dict) else ():
+        if isinstance(runtime, dict):
+            versions |= {f"{name} {key}": str(value) for key, value in runtime.items() if _plain(value)}
+    return Provenance(
+        run=f"testbed profile {facts.id} {model}, lab {lab}, {datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M}Z",
+        board={"kind": facts.kind, "boot": facts.boot_id, **board},
+        versions={name: text for name, text in versions.items() if text},
+        hashes={"agent": facts.agent_sha256},
+        meter=str(told.get("meter", "")),
+    )
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)

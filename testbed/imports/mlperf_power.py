@@ -188,9 +188,10 @@ def _profiles(reads: list[Read]) -> tuple[list[HwProfile], list[str]]:
     for submission, of in systems.items():
         idle = idle_of([read.run for read in of])
         for model in sorted({read.run.model for read in of}):
-            mine = [read for read in of if read.run.model == model]
+            # A run under another scenario's name was inferred by the submitter from the same logs; the last one counts.
+            mine = sorted((read for read in of if read.run.model == model), key=lambda read: _own(read.run))
             runs = [read.run for read in mine]
-            chosen = next((r for r in mine if r.run.scenario == "SingleStream"), mine[0])
+            chosen = next((r for r in reversed(mine) if r.run.scenario == "SingleStream"), mine[0])
             try:
                 task_of(model)
                 profile = profile_from(runs, board=submission.slug, idle=idle, provenance=chosen.provenance)
@@ -203,7 +204,17 @@ def _profiles(reads: list[Read]) -> tuple[list[HwProfile], list[str]]:
                 for run in runs
                 if run.scenario not in RUN
             ]
+            skipped += [
+                f"{submission.version}/{run.path}: its logs are of {run.scenario}"
+                for run in runs
+                if run.scenario in RUN and not _own(run)
+            ]
     return profiles, skipped
+
+
+def _own(run: PowerRun) -> bool:
+    """Whether a run stands under the scenario that its logs are of."""
+    return run.path.rpartition("/")[2].lower() == run.scenario.lower()
 
 
 def _place(folder: Path, *, version: str, submitter: str) -> tuple[Submission, str, str]:

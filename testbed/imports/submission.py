@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LICENCE = "Apache-2.0 (public results repositories of MLCommons)"
-_VERSION = re.compile(r"(?:^|[_/])(v\d+\.\d+)(?=$|[/_])")
+_VERSION = re.compile(r"(?:^|[_/])(v\d+\.\d+)(?=$|/)")
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -89,11 +89,12 @@ def place(
         ConfigError: neither the path nor the arguments name version and submitter.
     """
     parts = path.parts
-    found = _VERSION.findall(path.as_posix())
+    # A system may have a version in its name too, so only what stands before the results counts.
+    at = len(parts) - 1 - parts[::-1].index("results") if "results" in parts else -1
+    found = _VERSION.findall("/".join(parts[: at if at > 0 else None]))
     version = version or (found[-1] if found else "")
     division = ""
-    if "results" in parts:
-        at = len(parts) - 1 - parts[::-1].index("results")
+    if at > 0:
         submitter = submitter or parts[at - 1]
         division = parts[at - 2] if parts[at - 2] in {"closed", "open"} else ""
         rest = parts[at + 1 :]

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from testbed.errors import ConfigError
 from testbed.model.energy import PowerTrace
+from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
 
 if TYPE_CHECKING:
@@ -207,8 +208,8 @@ def gap_median_w(traces: Sequence[EnergySamples]) -> float | None:
 
 
 def power_trace(samples: EnergySamples, *, board: str, rail: str, meter: str) -> PowerTrace:
-    """The same as power: each sample's mean power, stamped in its middle, 0 at the trace's start."""
-    t = np.round((np.arange(samples.energy_j.size) + 0.5) / samples.rate_hz * 1e9).astype(np.int64)
+    """The same as mean power per sample, stamped where the sample ends, 0 at the trace's start."""
+    t = np.round((np.arange(samples.energy_j.size) + 1) / samples.rate_hz * 1e9).astype(np.int64)
     return PowerTrace(
         t=t,
         power_w=samples.energy_j * samples.rate_hz,
@@ -216,6 +217,11 @@ def power_trace(samples: EnergySamples, *, board: str, rail: str, meter: str) ->
         meter=meter,
         board=board,
         origin=Origin.CITED,
+        traits=MeterTraits(
+            quantity="counter",
+            period_ns=round(1e9 / samples.rate_hz),
+            sources={"quantity": "a sample is the energy since the one before: the runner prints their sums"},
+        ),
     )
 
 

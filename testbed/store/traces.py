@@ -5,7 +5,7 @@
     t         int64 (n,)      [ns] from the trace's own zero, strictly increasing
     power_w   float64 (n,)    [W]
     windows   int64 (k, 2)    [ns] measured intervals, start and end, in order
-    about     str             JSON: schema, board, rail, meter, origin, zero (what instant 0 is)
+    about     str             JSON: schema, board, rail, meter and its traits, origin, zero (what instant 0 is)
 
 History of ``schema``: 1, the first.
 """
@@ -20,7 +20,8 @@ import numpy as np
 from msgspec import Struct
 
 from testbed.errors import ConfigError
-from testbed.model.energy import PowerTrace
+from testbed.model.energy import UNKNOWN_METER, PowerTrace
+from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
 from testbed.units import Ns
 
@@ -49,6 +50,7 @@ class _About(Struct, frozen=True, kw_only=True):
     origin: Origin
     zero: str = ""
     bound: int = 0
+    traits: MeterTraits = UNKNOWN_METER
     schema: int = SCHEMA
 
 
@@ -62,6 +64,7 @@ def save_trace(kept: KeptTrace, file: Path) -> None:
         origin=trace.origin,
         zero=kept.zero,
         bound=trace.bound,
+        traits=trace.traits,
     )
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
@@ -93,6 +96,7 @@ def load_trace(file: Path) -> KeptTrace:
                 board=about.board,
                 origin=about.origin,
                 bound=about.bound,
+                traits=about.traits,
             )
             windows = tuple((int(start), int(end)) for start, end in arrays["windows"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, msgspec.DecodeError) as error:

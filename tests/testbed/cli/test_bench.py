@@ -8,6 +8,7 @@ from testbed.cli import bench
 from testbed.cli.door import Exit
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
+from testbed.store.profile_checks import shortcomings
 from testbed.store.profiles import load_profile
 from tests.testbed.cli.conftest import call, invoke
 
@@ -65,6 +66,12 @@ def test_profile_writes_what_loads_again(experiment, tmp_path):
     profile = load_profile(file)
     assert [(row.batch, row.n) for row in profile.service] == [(1, 20), (3, 20)]
     assert all(row.origin.value.startswith("measured") for row in profile.service)
+    assert shortcomings(profile) == []
+    said = profile.provenance
+    assert said.run.startswith("testbed profile near cnn-tiny, lab ")
+    assert said.versions["onnxruntime version"]
+    assert said.board["kind"] == "local"
+    assert len(said.hashes["agent"]) == 64
 
 
 def test_profile_of_a_board_or_model_that_is_not_there(experiment):

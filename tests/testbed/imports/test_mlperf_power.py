@@ -7,7 +7,7 @@ import pytest
 from testbed.errors import ConfigError
 from testbed.imports.mlperf_power import import_power, read_accuracy, read_power_run
 from testbed.imports.submission import Submission
-from testbed.measure.energy import energy_in
+from testbed.measure.energy import EnergyBook
 from testbed.model.origin import Origin
 from testbed.store.profile_checks import check_profile, figures, shortcomings
 from tests.testbed.imports import synthetic
@@ -35,7 +35,7 @@ def test_a_submission_becomes_a_profile_and_traces(tmp_path):
     assert said.board == {"system_name": "Some Board"}
     assert len(found.traces) == 3
     kept = found.traces["v9.2/closed/Somebody/results/some-board/resnet50/Offline"]
-    energy = energy_in(kept.trace, kept.windows[0])
+    energy = EnergyBook(kept.trace).energy(kept.windows[0])
     assert energy.gross_j == pytest.approx(80.0, abs=2 * 8.0)
     assert len(found.notes) == 3
     assert "2 samples of 0 W or less are faults of the meter, 2 of them in the timed window" in found.notes[0]
@@ -76,6 +76,18 @@ def test_accuracies_of_the_kinds_we_know(tmp_path, text, value, samples):
     (tmp_path / "a.txt").write_text(text)
     assert read_accuracy(tmp_path / "a.txt") == (pytest.approx(value) if value else None, samples)
     assert read_accuracy(tmp_path / "none") == (None, 0)
+
+
+def test_a_run_under_another_scenarios_name_does_not_replace_the_own_one(tmp_path):
+    of = synthetic.power_submission(tmp_path)
+    folder = of / "results" / "some-board" / "resnet50"
+    synthetic.loadgen_logs(folder / "Offline" / "performance" / "run_1", counted=False)
+    synthetic.loadgen_logs(folder / "SingleStream" / "performance" / "run_1")
+    (folder / "Offline").rename(folder / "ZOffline")
+    found = import_power(of)
+    assert found.profiles[0].service[0].n == 1000
+    assert "/SingleStream" in found.profiles[0].provenance.run
+    assert any("ZOffline: its logs are of SingleStream" in reason for reason in found.skipped)
 
 
 def test_a_broken_run_is_left_out_and_the_others_stay(tmp_path):
@@ -119,7 +131,7 @@ def test_the_summary_is_reproduced_from_the_raw_logs():
             )
         # Trapezoids over the same samples, both edges interpolated, tell the same energy.
         kept = read.trace
-        energy = energy_in(kept.trace, kept.windows[0])
+        energy = EnergyBook(kept.trace).energy(kept.windows[0])
         assert energy.gross_j == pytest.approx(run.mean_w * run.window_s, rel=1e-3)
 
 

@@ -12,7 +12,7 @@ from testbed.imports.power_log import (
     read_spl,
     window_power,
 )
-from testbed.measure.energy import integrate
+from testbed.measure.energy import EnergyBook
 from tests.testbed.imports import synthetic
 from tests.testbed.imports.published import EDGE, needs_edge
 
@@ -52,7 +52,7 @@ def test_a_trace_has_no_faults_no_repeated_stamp_and_starts_at_the_window(tmp_pa
     trace = power_trace(read, BEGIN, board="b", rail="r", meter="m")
     assert trace.t.tolist() == [1_000_000_000, 2_500_000_000]
     assert trace.power_w.tolist() == [5.0, 6.0]
-    assert integrate(trace, (1_000_000_000, 2_500_000_000)) == pytest.approx(5.5 * 1.5)
+    assert EnergyBook(trace).gross((1_000_000_000, 2_500_000_000)) == pytest.approx(5.5 * 1.5)
 
 
 def test_volts_tell_mains_from_a_boards_input(tmp_path):

@@ -31,6 +31,11 @@ def test_a_copy_without_results_needs_the_submitter_only_where_the_path_has_none
     assert place(tiny, suite="MLPerf Tiny", submitter="Somebody")[1][0] == "BOARD"
 
 
+def test_a_version_in_the_systems_name_is_not_the_rounds():
+    path = Path("/d/inference_results_v2.0/open/Somebody/results/BOARD_v3.1/net/x/performance/run_1")
+    assert place(path, suite="MLPerf Inference")[0].version == "v2.0"
+
+
 def test_a_path_without_a_version_asks_for_it():
     path = Path("/d/Somebody/results/BOARD/ic/energy/results.txt")
     with pytest.raises(ConfigError, match="version"):

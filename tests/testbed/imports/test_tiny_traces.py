@@ -15,7 +15,7 @@ from testbed.imports.tiny_traces import (
     read_trace1,
     read_trace2,
 )
-from testbed.measure.energy import energy_in, integrate
+from testbed.measure.energy import EnergyBook
 from testbed.model.origin import Origin
 from tests.testbed.imports import synthetic
 from tests.testbed.imports.published import TINY, needs_tiny
@@ -58,9 +58,10 @@ def test_format_2_is_cut_by_index(tmp_path):
 def test_power_integrates_to_the_energy_within_two_samples(tmp_path):
     trace, printed = both(tmp_path)
     power = power_trace(trace, board="b", rail="r", meter="m")
+    book = EnergyBook(power)
     assert power.origin is Origin.CITED
     for k, (start, end) in enumerate(trace.windows):
-        joules = integrate(power, (round(start * 1e9), round(end * 1e9)))
+        joules = book.gross((round(start * 1e9), round(end * 1e9)))
         sample = printed[k].energy_uj * 1e-6 / synthetic.LONG
         assert abs(joules - printed[k].energy_uj * 1e-6) < 2 * sample
     assert power.power_w.mean() == pytest.approx(synthetic.energy().mean() * 1e-6 * synthetic.RATE)
@@ -134,10 +135,15 @@ def test_every_official_energy_is_reproduced(file):
         assert abs(cut.first - first) <= 1
         assert abs((cut.end - cut.first) - (end - first)) <= 1
         assert cut.residual_j == pytest.approx(0, abs=max(0.6e-9, 1e-7 * window.energy_uj * 1e-6))
-        power = power_trace(trace, board="b", rail="r", meter="m")
         span = tuple(round(stamp * 1e9) for stamp in trace.windows[k])
         sample_j = window.energy_uj * 1e-6 / (cut.end - cut.first)
-        assert abs(integrate(power, span) - window.energy_uj * 1e-6) <= 2 * sample_j
-        energy = energy_in(power, span)
-        assert energy.gross_j == pytest.approx(window.energy_uj * 1e-6, abs=2 * sample_j)
+        energy = EnergyBook(power_trace(trace, board="b", rail="r", meter="m")).energy(span)
+        assert abs(energy.gross_j - window.energy_uj * 1e-6) <= 2 * sample_j
         assert energy.origin is Origin.CITED
+        assert energy.covered_frac == pytest.approx(1)
+        if trace.exact:
+            assert energy.gross_j == pytest.approx(window.energy_uj * 1e-6, rel=1e-7)
+        # Cut at the samples that were summed, the energies agree to the printed digits.
+        own = tuple(round(at / trace.rate_hz * 1e9) for at in (cut.first, cut.end))
+        gross = EnergyBook(power_trace(trace, board="b", rail="r", meter="m")).gross(own)
+        assert gross == pytest.approx(window.energy_uj * 1e-6, abs=max(1e-9, 1e-6 * energy.gross_j))

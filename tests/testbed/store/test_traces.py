@@ -5,6 +5,7 @@ import pytest
 
 from testbed.errors import ConfigError
 from testbed.model.energy import PowerTrace
+from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
 from testbed.store.traces import KeptTrace, load_trace, save_trace
 
@@ -18,6 +19,7 @@ def kept() -> KeptTrace:
         board="b",
         origin=Origin.CITED,
         bound=7,
+        traits=MeterTraits(quantity="counter", period_ns=5, gain_frac=0.01, sources={"gain_frac": "a sheet"}),
     )
     return KeptTrace(trace=trace, windows=((0, 10), (12, 20)), zero="the start")
 
@@ -27,7 +29,7 @@ def test_a_trace_comes_back_whole(tmp_path):
     save_trace(kept(), file)
     save_trace(kept(), file)
     read = load_trace(file)
-    for name in ("rail", "meter", "board", "origin", "bound"):
+    for name in ("rail", "meter", "board", "origin", "bound", "traits"):
         assert getattr(read.trace, name) == getattr(kept().trace, name)
     assert read.trace.t.tolist() == [-5, 10, 25]
     assert read.trace.power_w.tolist() == [1.0, 2.5, 0.125]
