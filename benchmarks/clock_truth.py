@@ -16,7 +16,7 @@ from testbed.units import MS, Ns, S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from testbed.measure.clocksync import ClockFit
+    from testbed.measure.clocksync import ClockFit, Segment
     from testbed.model.record import ClockProbe
 
 Event = Literal["", "step", "reboot"]
@@ -147,7 +147,8 @@ def judge(
     places, of_events = np.searchsorted(sent, np.concatenate(times)), np.searchsorted(sent, events)
     steps = [e for e in epochs if e.event == "step"]
     reboots = [e for e in epochs if e.event == "reboot"]
-    found_steps = sum(_cut(book.fits.get((board, e.boot)), e.start) for e in steps)
+    # Two steps in one cut are one too few found.
+    found_steps = len({cut for e in steps for cut in _cuts(book.fits.get((board, e.boot)), e.start)})
     found_reboots = sum(_reconnected(order, e.start) for e in reboots)
     connections = len({p.boot for p in order})
     cuts = sum(fit.jumps for fit in book.fits.values())
@@ -174,10 +175,10 @@ def _rtt(probe: ClockProbe) -> Ns:
     return (probe.t3 - probe.t0) - (probe.t2 - probe.t1) - probe.wire_up - probe.wire_down
 
 
-def _cut(fit: ClockFit | None, at: Ns) -> bool:
-    """One segment ends before this instant and the next begins after it."""
+def _cuts(fit: ClockFit | None, at: Ns) -> list[tuple[Segment, Segment]]:
+    """Where one segment ends before this instant and the next begins after it."""
     segments = fit.segments if fit is not None else ()
-    return any(before.end < at < after.start for before, after in itertools.pairwise(segments))
+    return [(a, b) for a, b in itertools.pairwise(segments) if a.end < at < b.start]
 
 
 def _reconnected(order: Sequence[ClockProbe], at: Ns) -> bool:

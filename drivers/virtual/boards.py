@@ -67,7 +67,7 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     clock_offset_ms: float | None = None
     clock_drift_ppm: float | None = None
     seed: int = 0
-    spin_us: int = 300
+    spin_us: int = 600
     realtime: bool = True
     boot_ms: int = 500
 

@@ -21,7 +21,6 @@ there of several servers (Marzullo's algorithm).
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -118,8 +117,8 @@ class ClockFit(Struct, frozen=True, kw_only=True):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Coordinator instants and bounds for board stamps, int64 [ns].
 
-        Where the clock jumped, nobody saw when: from the last probe before to the first one after, either line may
-        hold, and a clock that jumped back tells some times twice. The bound spans every reading that is possible.
+        Where the clock jumped, nobody saw when: from the last probe of one segment to the first of the next either
+        line may hold, and a clock that jumped back tells some times twice. The bound spans all possible readings.
 
         Args:
             board: stamps of the board, shape (n,).
@@ -206,25 +205,33 @@ def fit_clock(probes: Sequence[ClockProbe], *, window: Ns = WINDOW) -> ClockFit:
     # The board's own pause is timed by a clock that may drift: count the little it may hide.
     pause = ((t2 - t1) * (MAX_DRIFT_PPB / 1e9)).astype(np.int64) + 1
     rtt = np.maximum((t3 - t0) - (t2 - t1), 0) + pause
-    cuts = [0, *_jumps(middle, double, rtt), len(order)]
     return ClockFit(
         board=order[0].board,
         boot=order[0].boot,
-        segments=tuple(_fit(middle[a:b], double[a:b], rtt[a:b], window) for a, b in itertools.pairwise(cuts)),
+        segments=tuple(
+            _fit(middle[a:b], double[a:b], rtt[a:b], window) for a, b in _stretches(middle, double, rtt)
+        ),
     )
 
 
-def _jumps(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64]) -> list[int]:
-    """Where a probe contradicts the ones before it: no offset within all their bounds, even at the largest drift."""
-    cuts: list[int] = []
+def _stretches(
+    middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Probes from and up to which the clock did not jump.
+
+    Two probes contradict each other where no offset lies within both their bounds, even at the largest drift: between
+    them it jumped. Those in between that contradict neither side, a burst that met a busy link say, are in no stretch.
+    """
+    found: list[tuple[int, int]] = []
     first = 0
     for i in range(1, middle.size):
         gap = np.abs(double[i] - double[first:i]) / 2
         room = (rtt[i] + rtt[first:i]) / 2 + (middle[i] - middle[first:i]) * (MAX_DRIFT_PPB / 1e9) + 2
-        if bool((gap > room).any()):
-            cuts.append(i)
+        against = np.flatnonzero(gap > room)
+        if against.size:
+            found.append((first, first + int(against[-1]) + 1))
             first = i
-    return cuts
+    return [*found, (first, middle.size)]
 
 
 def _fit(middle: NDArray[np.int64], double: NDArray[np.int64], rtt: NDArray[np.int64], window: Ns) -> Segment:

@@ -75,6 +75,13 @@ def test_a_cut_and_a_connection_that_nobody_ordered_are_false_alarms():
     assert judged(probes, epochs).false_alarms == 0
 
 
+def test_two_steps_that_show_as_one_are_one_too_few():
+    probes, epochs = life(("step", 30 * MS), ("step", 30 * MS))
+    without = [p for p in probes if not START + S < p.t0 < START + 3 * S]
+    found = judged(without, epochs)
+    assert (found.steps, found.missed_steps, found.false_alarms) == (2, 1, 0)
+
+
 def test_a_cut_elsewhere_does_not_count_as_the_step():
     probes, epochs = life(QUIET, ("step", 30 * MS), QUIET)
     late = [msgspec.structs.replace(e, start=e.start + 2 * S) if e.event else e for e in epochs]

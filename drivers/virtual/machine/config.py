@@ -58,7 +58,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     predictions_sha256: dict[str, str] = {}
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
-    spin_ns: int = 300_000
+    spin_ns: int = 600_000
     realtime: bool = True
     rails: tuple[Rail, ...] = ()
     facts: dict[str, str | int | float | bool] = {}

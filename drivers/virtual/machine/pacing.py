@@ -52,7 +52,7 @@ class PacedRuntime:
         *,
         clock: SkewedClock,
         seed: int = 0,
-        spin_ns: int = 300_000,
+        spin_ns: int = 600_000,
         replays: Mapping[str, Replay] | None = None,
         audit_frac: float = 0.01,
         work: Work | None = None,

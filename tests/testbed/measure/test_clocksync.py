@@ -128,6 +128,21 @@ def test_a_jump_starts_a_new_segment_and_both_sides_convert(jump):
     assert (bound < 200 * US).all()
 
 
+def test_a_burst_that_says_nothing_after_a_jump_belongs_to_neither_side():
+    good, bad = [(80 * US, 90 * US)] * 4, [(4 * MS, 9 * MS)] * 2
+    before = probes(0, 0.0, good)
+    dull = probes(5 * MS, 0.0, bad, begin=START + 8 * S)  # it jumped at 7 s
+    after = probes(5 * MS, 0.0, good, begin=START + 12 * S)
+    fit = fit_clock(before + dull + after)
+    assert fit.jumps == 1
+    assert [segment.probes for segment in fit.segments] == [4, 4]
+    truth = np.asarray([START + round(at * S) for at in (6.9, 7.1, 9.0, 11.9)])
+    board = truth + np.where(truth >= START + 7 * S, 5 * MS, 0)
+    for within in (None, (truth - MS, truth + MS)):
+        found, bound = fit.to_coordinator(board, within)
+        assert (np.abs(found - truth) <= bound).all()
+
+
 def test_between_two_segments_the_bound_spans_both_readings():
     delays = [(80 * US, 90 * US)] * 6
     fit = fit_clock(probes(0, 0.0, delays) + probes(5 * S, 0.0, delays, begin=START + 20 * S))
