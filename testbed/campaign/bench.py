@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.campaign.data import Data
 from testbed.campaign.services import measure_services, profile_of
+from testbed.coordinator.instruments import Instruments
 from testbed.coordinator.inventory import Inventory, board_specs
 from testbed.model.profile import HwProfile, ProfileBook
 from testbed.store.profiles import find_folder, load_profiles
@@ -41,17 +42,23 @@ async def open_lab(
 
     Raises:
         ConfigError: a board's table or profile is wrong. LinkError, BoardError: a board did not come up.
+        MeterError: an instrument of the lab file cannot be used.
     """
     # Short-lived keys and sockets of virtual boards live here, never in the run folder.
     state = Path(tempfile.mkdtemp(prefix="testbed-"))
     try:
         inventory = Inventory(board_specs(lab, data.models, profile_lookup(lab), state, seed), lab)
+        instruments = Instruments(lab, state)
         progress.start("boards", len(inventory.boards))
         try:
             await inventory.open(on_open=progress.advance)
             progress.done()
-            yield await _warm(inventory, lab, data, warmup, progress, known or {})
+            await instruments.open(inventory)
+            bench = await _warm(inventory, lab, data, warmup, progress, known or {})
+            await instruments.settle(inventory)
+            yield bench
         finally:
+            await instruments.close()
             await inventory.close()
     finally:
         shutil.rmtree(state, ignore_errors=True)

@@ -13,14 +13,13 @@ from rich.markup import escape
 
 from testbed import resources
 from testbed.cli.door import Ended, Exit
-from testbed.errors import ConfigError, did_you_mean
+from testbed.errors import ConfigError
 from testbed.units import S, to_s
 
 if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
-    from testbed.coordinator.labfile import LabFile
     from testbed.model.lab import BoardSpec, CheckResult
-    from testbed.ports import CheckableBoard
+    from testbed.ports import BenchMeter, CheckableBoard
     from testbed.units import Ns
 
 GROUPS = ("boards", "links", "meters", "switches", "policies")
@@ -46,6 +45,8 @@ def boards(terminal: Terminal, *, lab: str) -> None:
             "profiles": table.profiles,
             "driver": table.kind in drivers["boards"],
             "options": options,
+            "meters": {meter: one.kind for meter, (one, _) in read.meters.items() if one.feeds == name},
+            "switches": {switch: one.kind for switch, (one, _) in read.switches.items() if one.feeds == name},
         }
         for name, (table, options) in read.boards.items()
     }
@@ -54,12 +55,22 @@ def boards(terminal: Terminal, *, lab: str) -> None:
         terminal.emit(document)
         return
     shown = Table(
-        "board", "kind", "site", "models", "profiles", title=f"lab {read.name}", title_justify="left"
+        "board",
+        "kind",
+        "site",
+        "models",
+        "profiles",
+        "meters, switch",
+        title=f"lab {read.name}",
+        title_justify="left",
     )
     for name, row in rows.items():
         kind = str(row["kind"]) if row["driver"] else f"{row['kind']} [red](no such driver)[/red]"
         models = ", ".join(read.boards[name][0].models)
-        shown.add_row(name, kind, str(row["site"]), models, str(row["profiles"] or "measured at start"))
+        instruments = (*read.meters.items(), *read.switches.items())
+        beside = [one for one, (about, _) in instruments if about.feeds == name]
+        profiles = str(row["profiles"] or "measured at start")
+        shown.add_row(name, kind, str(row["site"]), models, profiles, ", ".join(beside) or "-")
     terminal.show(shown, "drivers: " + "; ".join(f"{g} {', '.join(n)}" for g, n in drivers.items() if n))
 
 
@@ -71,18 +82,20 @@ def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | N
     """
     from testbed.campaign.bench import profile_lookup
     from testbed.campaign.data import TaskData
+    from testbed.coordinator.instruments import build_meters, build_switches
     from testbed.coordinator.inventory import board_specs, build_board
     from testbed.coordinator.labfile import read_lab
 
     read = read_lab(resources.lab(lab))
     if board is not None:
-        read = only(read, board)
+        read = read.only(board)
     data = TaskData(*task_of(catalog))
     state = Path(tempfile.mkdtemp(prefix="testbed-"))
     try:
         specs = board_specs(read, data.models, profile_lookup(read), state, 0)
         examined = [(spec, build_board(spec)) for spec in specs]
-        results = asyncio.run(_examine(terminal, examined))
+        build_switches(read)  # their tables are checked; nobody switches a board off to see whether it can be
+        results = asyncio.run(_examine(terminal, examined, build_meters(read, state)))
     finally:
         shutil.rmtree(state, ignore_errors=True)
     failed = sorted({name for name, result in results if result.state == "failed"})
@@ -157,19 +170,6 @@ def profile(
     terminal.show(shown, f"written to {file}")
 
 
-def only(lab: LabFile, board: str) -> LabFile:
-    """The same lab with one board.
-
-    Raises:
-        ConfigError: it has no such board.
-    """
-    if board not in lab.boards:
-        raise ConfigError(
-            f"no board {board!r}", file=lab.file, key="boards", cure=did_you_mean(board, lab.boards)
-        )
-    return msgspec.structs.replace(lab, boards={board: lab.boards[board]})
-
-
 def task_of(catalog: Path | None) -> tuple[str, Path | None]:
     """The task of one's own catalogue, or of the shipped one.
 
@@ -184,17 +184,26 @@ def task_of(catalog: Path | None) -> tuple[str, Path | None]:
 
 
 async def _examine(
-    terminal: Terminal, boards: list[tuple[BoardSpec, CheckableBoard]]
+    terminal: Terminal, boards: list[tuple[BoardSpec, CheckableBoard]], meters: list[BenchMeter]
 ) -> list[tuple[str, CheckResult]]:
-    """Run every board's checks, showing each result at once."""
+    """Run every board's checks and those of the meters beside it, showing each result at once."""
+    from testbed.coordinator.instruments import examine_meter
+
     results = []
+
+    def show(board: str, result: CheckResult) -> None:
+        results.append((board, result))
+        terminal.show(f"  {MARK[result.state]} {result.step}: {escape(result.finding)}")
+        if result.cure and result.state == "failed":
+            terminal.show(f"      → {escape(result.cure)}")
+
     for spec, board in boards:
         spec.state.mkdir(parents=True, exist_ok=True)
         terminal.show(f"[bold]{spec.id}[/bold] ({spec.kind}, {spec.site})")
         async with asyncio.timeout(to_s(CHECK_LIMIT)):
             async for result in board.checks():
-                results.append((spec.id, result))
-                terminal.show(f"  {MARK[result.state]} {result.step}: {escape(result.finding)}")
-                if result.cure and result.state == "failed":
-                    terminal.show(f"      → {escape(result.cure)}")
+                show(spec.id, result)
+        for meter in meters:
+            if meter.feeds == spec.id:
+                show(spec.id, await examine_meter(meter))
     return results

@@ -229,6 +229,16 @@ def _strip(material: Material) -> Strip | None:
     return Strip(policy=material.policy, seconds=STRIP_S, boards=tuple(sorted(material.boards)), bars=bars)
 
 
+def _meter_faults(run: Run) -> Iterable[str]:
+    """Readings that gave no sample, by meter and kind."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for block in (block for attempt in run.trials for block in attempt.power):
+        for fault in block.faults:
+            counts[block.board, block.meter, fault.kind] += fault.count
+    for (board, meter, kind), count in sorted(counts.items()):
+        yield f"Meter {meter} of {board}: {count} readings gave no sample ({kind})."
+
+
 def _notes(run: Run, materials: Sequence[Material]) -> Iterable[str]:
     if run.footer is None:
         yield "The run has no footer: it is under way, or was killed. What was finished is here."
@@ -241,6 +251,7 @@ def _notes(run: Run, materials: Sequence[Material]) -> Iterable[str]:
     dropped = sum(block.dropped for a in run.trials for block in a.power)
     if dropped:
         yield f"Power meters dropped {dropped} samples."
+    yield from _meter_faults(run)
     repeated = [m.policy for m in materials if np.unique(m.columns.sample).size < m.columns.size]
     if repeated:
         yield "Inputs repeat within a trial: accuracy intervals count each input once."

@@ -59,3 +59,49 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str, says: str) 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         read_lab(tmp_path / "none.toml")
+
+
+FED = """
+[meters.wall]
+kind = "scpi"
+feeds = "a"
+where = "tcp://meter:5025"
+[switches.plug]
+kind = "command"
+feeds = "a"
+on = ["on"]
+off = ["off"]
+"""
+
+
+def test_meters_and_switches_name_their_board_and_keep_their_options(tmp_path: Path) -> None:
+    lab = read_lab(write(tmp_path, GOOD + FED))
+    table, options = lab.meters["wall"]
+    assert (table.kind, table.feeds, options) == ("scpi", "a", {"where": "tcp://meter:5025"})
+    table, options = lab.switches["plug"]
+    assert (table.kind, table.feeds, options) == ("command", "a", {"on": ["on"], "off": ["off"]})
+
+
+def test_one_board_alone_keeps_what_feeds_it(tmp_path: Path) -> None:
+    other = GOOD.partition("[boards.a]")[2]
+    lab = read_lab(write(tmp_path, GOOD + "[boards.b]" + other + FED))
+    assert set(lab.only("a").meters) == {"wall"}
+    alone = lab.only("b")
+    assert (set(alone.boards), alone.meters, alone.switches) == ({"b"}, {}, {})
+    with pytest.raises(ConfigError, match="no board 'c'"):
+        lab.only("c")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        (FED.replace('feeds = "a"', 'feeds = "z"', 1), "meters.wall.feeds", "no board 'z'"),
+        (FED.replace('kind = "scpi"\n', ""), "meters.wall", "kind"),
+        (FED + '[switches.two]\nkind = "command"\nfeeds = "a"\n', "switches.two.feeds", "'plug' already"),
+    ],
+)
+def test_a_wrong_instrument_names_its_key(tmp_path: Path, text: str, key: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_lab(write(tmp_path, GOOD + text))
+    assert caught.value.key == key
+    assert says in str(caught.value)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from testbed.model.environment import HostUse
-from testbed.model.record import TrialStatus
+from testbed.model.record import PowerSamples, SampleFault, TrialStatus
 from testbed.report.tables import analyse
 from testbed.store.reader import read_run
 from testbed.store.schema import WARMUP, Window
@@ -80,6 +80,28 @@ def test_contended_host_weakens_its_boards_and_says_why(tmp_path):
     assert any("20.0%" in note for note in found.notes)
     assert "took boards 20.0% of the time they ran, steal 0.0%" in found.trials[0].host_use
     assert "20.0%" in found.trials[0].host_note
+
+
+def test_readings_that_gave_no_sample_are_told_by_meter_and_kind(tmp_path):
+    def block(kind, count):
+        return PowerSamples(
+            board="jetson",
+            boot=-1,
+            meter="psu",
+            rails=("input",),
+            total=("input",),
+            t=(),
+            power_w=(),
+            origin="emulated",
+            faults=(SampleFault(kind=kind, first=1, last=2, count=count),),
+        )
+
+    found = custom(tmp_path / "run", extra=[block("garbage", 2), block("lost", 1), block("garbage", 3)])
+    told = [note for note in found.notes if note.startswith("Meter psu of jetson")]
+    assert told == [
+        "Meter psu of jetson: 5 readings gave no sample (garbage).",
+        "Meter psu of jetson: 1 readings gave no sample (lost).",
+    ]
 
 
 def test_warm_up_is_kept_but_not_analysed(tmp_path):
