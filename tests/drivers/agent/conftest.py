@@ -41,7 +41,7 @@ class Host:
         while view:
             view = view[self.process.stdin.write(view) :]
 
-    def expect(self, kind, timeout=10.0, where=lambda message: True):
+    def expect(self, kind, timeout=40.0, where=lambda message: True):
         """The next message of a kind; others wait in the inbox."""
         until = time.monotonic() + timeout
         while True:

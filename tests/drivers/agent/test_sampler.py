@@ -56,7 +56,7 @@ class Meter:
         self.running = False
 
 
-def wait_for(condition, seconds=5):
+def wait_for(condition, seconds=20):
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until

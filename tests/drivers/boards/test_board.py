@@ -14,7 +14,7 @@ from testbed.model.action import Infer, Item, Load
 from testbed.model.record import PowerSamples, SampleFault
 from testbed.wire import messages as m
 
-BOUND_S = 5
+BOUND_S = 20
 
 
 def board_on(far_side, spec, **changes):

@@ -36,7 +36,7 @@ async def conversing(far_side, events, *, lossy=False, **options):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - what is watched has no event
             await asyncio.sleep(0.005)
 

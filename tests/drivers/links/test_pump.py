@@ -28,7 +28,7 @@ class Library:
             return None
 
     def write(self, data):
-        if not self.may_write.wait(5):
+        if not self.may_write.wait(20):
             raise OSError("nobody lets me write")
         with self.grown:
             self.written += data
@@ -39,7 +39,7 @@ class Library:
 
         def wait():
             with self.grown:
-                return self.grown.wait_for(lambda: len(self.written) >= count, 5)
+                return self.grown.wait_for(lambda: len(self.written) >= count, 20)
 
         assert await asyncio.to_thread(wait)
 
@@ -74,7 +74,7 @@ async def test_a_writer_waits_while_a_megabyte_is_under_way():
         async with asyncio.timeout(0.05):
             await pump.send(b"more")
     library.may_write.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await pump.send(b"!")
     await library.got((1 << 20) + 5)
     await stop(pump)

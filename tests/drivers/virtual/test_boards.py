@@ -90,12 +90,12 @@ def test_every_fault_ends_each_action_once_and_the_board_serves_again(make_spec:
                 TALK.infer(board, number)
             await getattr(board.faults, name)(**arguments)
             for number in asked:
-                assert isinstance(await heard.fate(number, 10), ev.Executed | ev.Failed)
+                assert isinstance(await heard.fate(number, 30), ev.Executed | ev.Failed)
             if loses_the_board:
-                await heard.until(lambda ups=ups: len(heard.of(ev.BoardUp)) > ups, 10)
+                await heard.until(lambda ups=ups: len(heard.of(ev.BoardUp)) > ups, 30)
             action = asked[-1] + 1
             TALK.infer(board, action)
-            last = await heard.fate(action, 10)
+            last = await heard.fate(action, 30)
             assert isinstance(last, ev.Executed), (name, last)
             boots.add(heard.of(ev.BoardUp)[-1].boot)
         assert Counter(heard.fates().values()) == {1: action + 1}  # the load is one more
@@ -111,7 +111,7 @@ def test_stalled_bytes_are_late_and_not_lost(make_spec: MakeSpec) -> None:
         begun = time.monotonic_ns()
         await board.faults.stall(0.4)
         TALK.infer(board, 1)
-        done = await heard.fate(1, 10)
+        done = await heard.fate(1, 30)
         assert isinstance(done, ev.Executed)
         assert done.t - begun >= 0.4e9
 
@@ -131,7 +131,7 @@ def test_a_reboot_changes_boot_id_and_clock(make_spec: MakeSpec) -> None:
         # The board's reading less its offset lies between asking and answer, however long those took.
         assert before.t0 <= before.t1 - 5_000_000_000 <= before.t2 - 5_000_000_000 <= before.t3
         await board.faults.reboot()
-        await heard.until(lambda: len(heard.of(ev.BoardUp)) == 2, 10)
+        await heard.until(lambda: len(heard.of(ev.BoardUp)) == 2, 30)
         await board.probe(8)
         after = heard.of(ClockProbe)[-1]
         assert after.boot > before.boot
@@ -171,7 +171,7 @@ def test_a_step_of_the_clock_is_found_between_its_probes(make_spec: MakeSpec, ki
         found = [(b - a) / 1e9 for a, b in itertools.pairwise(readings)]
         assert found == pytest.approx(steps, abs=0.1)
         TALK.infer(board, 1)
-        assert isinstance(await heard.fate(1, 10), ev.Executed)
+        assert isinstance(await heard.fate(1, 30), ev.Executed)
 
     TALK.run(board, work, "quick")
 
@@ -181,13 +181,13 @@ def test_emulation_shows_in_origin_pace_and_power(make_spec: MakeSpec) -> None:
     board = virtual_jetson(spec)
 
     async def work(heard: Listener) -> None:
-        await heard.until(lambda: bool(heard.of(PowerSamples)), 10)
+        await heard.until(lambda: bool(heard.of(PowerSamples)), 30)
         rest = list(heard.of(PowerSamples))
         executions = []
         for number in range(1, 11):
             TALK.infer(board, number, model="slow")
         for number in range(1, 11):
-            done = await heard.fate(number, 10)
+            done = await heard.fate(number, 30)
             assert isinstance(done, ev.Executed)
             executions.append(done.execution)
         busy = heard.of(PowerSamples)[len(rest) + 2 :]
@@ -223,7 +223,7 @@ def test_both_ways_of_answering_give_the_same_labels(make_spec: MakeSpec, zoo: P
             board.send(order, images[i : i + 1], (i,))
         notes: Counter[str] = Counter()
         for i in range(20):
-            done = await heard.fate(i, 10)
+            done = await heard.fate(i, 30)
             assert isinstance(done, ev.Executed)
             assert done.execution.items[0].label == stored[i]
             notes.update({k: int(v) for k, v in done.execution.notes.items()})

@@ -36,7 +36,7 @@ async def collect(fd: int, count: int) -> tuple[bytes, float]:
 
     loop.add_reader(fd, readable)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await done.wait()
     finally:
         loop.remove_reader(fd)

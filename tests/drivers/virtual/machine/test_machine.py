@@ -44,7 +44,7 @@ def test_an_agent_ends_with_its_input(machine: Machine, tmp_path: Path) -> None:
         process = await machine.spawn(tmp_path / "agent.pyz", ["--stdio", "--state", str(tmp_path / "state")])
         assert process.stdin is not None
         process.stdin.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await process.wait()
         return await machine.reap(process)
 
@@ -65,7 +65,7 @@ def test_killing_ends_what_runs_and_reaping_helps_along(machine: Machine, tmp_pa
 def test_a_program_that_is_not_there_ends_with_an_error(machine: Machine, tmp_path: Path) -> None:
     async def main() -> int:
         process = await machine.spawn(tmp_path / "none.pyz", ["--stdio"])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             await process.wait()
         return await machine.reap(process)
 
