@@ -149,7 +149,7 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         kept_bytes: per part, size of what it hands on for one item; a part ends at the exit of its index.
         active_w: power while executing; idle_w: power at rest; both of the board's total rail, metered alike.
         energy_mj: energy of one inference, sorted by (exit, batch, net); metered as the powers are.
-        accuracy_metric: what ``accuracy`` is a fraction of: ``top-1``, ``AUC``, ``mAP`` or ``F1``.
+        accuracy_metric: what ``accuracy`` is: ``top-1``, ``AUC``, ``mAP``, ``F1`` or ``1-WER`` (word errors).
         confidence: one per exit at most, sorted by exit; empty where nobody counted.
         sha256: hash of the model file(s) the figures belong to, in chain order.
     """

@@ -40,7 +40,8 @@ class Point(Struct, frozen=True, kw_only=True):
     """One model of one subject at its last exit, one item at a time.
 
     Attributes:
-        ms, p99_ms: service time; accuracy: fraction; energy_mj: of one inference, gross, or ``None``.
+        ms, p99_ms: service time; accuracy: fraction.
+        energy_mj: of one inference, gross, or ``None``; net_mj: the same above the power at rest.
         kind: what is metered, or an empty string. origin: the weakest behind these figures.
         on_front: no other model of this subject with an energy is at least as good in all three, better in one;
             ``None`` without an energy.
@@ -56,6 +57,7 @@ class Point(Struct, frozen=True, kw_only=True):
     energy_mj: float | None
     kind: str
     origin: str
+    net_mj: float | None = None
     on_front: bool | None = None
 
 
@@ -136,7 +138,7 @@ def compare_profiles(sets: Mapping[str, Sequence[HwProfile]]) -> ProfileComparis
 
 def point_of(subject: str, profile: HwProfile) -> Point:
     """A profile as a point: last exit, batch of one."""
-    energy = profile.energy_at()
+    energy, net = profile.energy_at(), profile.energy_at(net=True)
     last = profile.exits - 1
     row = next(row for row in profile.service if (row.exit, row.batch) == (last, 1))
     origins = [row.origin, profile.accuracy[-1].origin]
@@ -149,6 +151,7 @@ def point_of(subject: str, profile: HwProfile) -> Point:
         ms=to_ms(profile.service_at()),
         p99_ms=to_ms(profile.service_at(q=0.99)),
         energy_mj=None if energy is None else energy.value,
+        net_mj=None if net is None else net.value,
         kind="" if profile.metered is None else profile.metered.kind,
         origin=weakest([*origins, energy.origin] if energy is not None else origins).value,
     )
@@ -198,6 +201,11 @@ def _warnings(subjects: Sequence[Subject], points: Sequence[Point]) -> list[str]
             f"{subject.name}: {', '.join(subject.metered) or 'no power'}" for subject in subjects
         )
         found.append(f"Power and energy are metered differently, so no energy is set against another: {said}")
+    elif len({what for subject in subjects for what in subject.metered}) > 1:
+        said = "; ".join(
+            f"{subject.name}: {', '.join(subject.metered)}" for subject in subjects if subject.metered
+        )
+        found.append(f"Metered alike in kind, but look at what exactly before comparing energies: {said}")
     lacking = [subject.name for subject in subjects if not subject.kinds]
     if lacking:
         found.append(f"No power or energy, or nobody says what was metered: {', '.join(lacking)}")

@@ -167,7 +167,18 @@ def _fronts(found: ProfileComparison, *, everything: bool) -> tuple[Table, ...]:
         made.append(
             Table(
                 title=f"{task}: accuracy ({metric}), service time, energy",
-                head=("profiles", "model", metric, "ms p50", "ms p99", "mJ", "metered", "origin", "front"),
+                head=(
+                    "profiles",
+                    "model",
+                    metric,
+                    "ms p50",
+                    "ms p99",
+                    "mJ",
+                    "net mJ",
+                    "metered",
+                    "origin",
+                    "front",
+                ),
                 names=2,
                 body=tuple(
                     _row(point, joint) for point in sorted(rows, key=lambda p: (p.subject, p.accuracy))
@@ -187,6 +198,7 @@ def _row(point: Point, joint: set[tuple[str, str]]) -> tuple[str, ...]:
         words.number(point.ms),
         words.number(point.p99_ms),
         words.number(point.energy_mj),
+        words.number(point.net_mj),
         point.kind or words.NONE,
         point.origin,
         f"{mark} *" if (point.subject, point.model) in joint else mark,

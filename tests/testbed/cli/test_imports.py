@@ -9,13 +9,13 @@ from testbed.cli.imports import metered_of
 from testbed.errors import ConfigError
 from testbed.store.profiles import load_profiles
 from testbed.store.traces import load_trace
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call
 from tests.testbed.imports import synthetic
 
 
 def test_a_tiny_submission_is_imported(tmp_path):
     of, out = synthetic.tiny_submission(tmp_path, system="SOMETHING"), tmp_path / "out"
-    done = invoke("import", "mlperf-tiny", of, "--out", out, "--metered", "chip:core supply", "--json")
+    done = call("import", "mlperf-tiny", of, "--out", out, "--metered", "chip:core supply", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     (file,) = document["profiles"]
@@ -28,7 +28,7 @@ def test_a_tiny_submission_is_imported(tmp_path):
 
 def test_a_power_submission_is_imported_and_what_is_left_out_is_said(tmp_path):
     of, out = synthetic.power_submission(tmp_path), tmp_path / "out"
-    done = invoke("import", "mlperf-power", of, "--out", out, "--no-traces")
+    done = call("import", "mlperf-power", of, "--out", out, "--no-traces")
     assert done.returncode == 0, done.stderr
     assert "1 profiles and 0 traces" in done.stdout
     assert "left out: v9.2/closed/Somebody" in done.stderr
@@ -37,7 +37,7 @@ def test_a_power_submission_is_imported_and_what_is_left_out_is_said(tmp_path):
 
 
 def test_a_folder_without_results_is_a_usage_error(tmp_path):
-    done = invoke("import", "mlperf-tiny", tmp_path, "--json")
+    done = call("import", "mlperf-tiny", tmp_path, "--json")
     assert done.returncode == Exit.USAGE
     assert "no results of MLPerf Tiny" in json.loads(done.stdout)["error"]["message"]
 

@@ -9,7 +9,7 @@ from testbed.cli.profiles import read
 from testbed.errors import ConfigError
 from testbed.store.profile_schema import schema_text
 from testbed.store.profile_writer import write_profile
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call
 from tests.testbed.report.profiles import CHIP, profile
 
 
@@ -30,28 +30,28 @@ def _fields(made):
 
 
 def test_without_a_command_the_shipped_folders_are_listed():
-    done = invoke("profiles")
+    done = call("profiles")
     assert done.returncode == 0, done.stderr
     assert "virtual-jetson" in done.stdout
     assert "assumed" in done.stdout
 
 
 def test_the_models_of_a_folder_are_listed(boards):
-    done = invoke("profiles", "list", boards / "wall-board", "--json")
+    done = call("profiles", "list", boards / "wall-board", "--json")
     document = json.loads(done.stdout)
     assert [point["model"] for point in document["points"]] == ["m", "n"]
-    assert "wall: mains" in invoke("profiles", "list", boards / "wall-board").stdout
+    assert "wall: mains" in call("profiles", "list", boards / "wall-board").stdout
 
 
 def test_two_folders_are_compared_and_what_must_not_be_is_said(boards):
     out = boards / "page.html"
     pair = (boards / "wall-board", boards / "chip-board")
-    done = invoke("profiles", "compare", *pair, "--out", out)
+    done = call("profiles", "compare", *pair, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "metered differently" in done.stdout
     assert "withheld" in done.stdout
     assert out.is_file()
-    document = json.loads(invoke("profiles", "compare", *pair, "--json").stdout)
+    document = json.loads(call("profiles", "compare", *pair, "--json").stdout)
     assert document["file"] is None
     assert all(row["energy_ratio"] is None for row in document["pairs"])
     assert len(document["pairs"]) == 2
@@ -64,42 +64,42 @@ def test_one_model_of_a_board_is_named_with_a_slash(boards):
     assert len(read("virtual-mcu")) == 2
     with pytest.raises(ConfigError, match="Did you mean 'resnet8'"):
         read("virtual-jetson/resnet88")
-    done = invoke("profiles", "compare", "virtual-jetson", "virtual-jetson")
+    done = call("profiles", "compare", "virtual-jetson", "virtual-jetson")
     assert done.returncode == Exit.USAGE
     assert "twice" in done.stderr
 
 
 def test_check_says_what_is_wrong_and_what_is_missing(boards):
-    done = invoke("profiles", "check", boards / "wall-board", "--json")
+    done = call("profiles", "check", boards / "wall-board", "--json")
     assert done.returncode == Exit.MISSED
     wrong = json.loads(done.stdout)["wrong"]
     assert wrong[f"{boards / 'wall-board'}/m"] == ["no [provenance], but service times of a real board"]
     file = boards / "chip-board" / "m.toml"
     file.write_text(file.read_text().replace("schema = 1", "schema = 7"))
-    done = invoke("profiles", "check", boards / "chip-board")
+    done = call("profiles", "check", boards / "chip-board")
     assert done.returncode == Exit.MISSED
     assert "schema 7 is not known" in done.stdout
 
 
 def test_every_shipped_profile_passes_the_check():
-    done = invoke("profiles", "check", "--json")
+    done = call("profiles", "check", "--json")
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout)["profiles"] > 1100
 
 
 def test_the_schema_is_printed():
-    assert invoke("profiles", "schema").stdout == schema_text()
+    assert call("profiles", "schema").stdout == schema_text()
 
 
 def test_a_model_borrows_its_pace_from_a_published_one(tmp_path):
     out = tmp_path / "my-pi"
     rung = "raspberry-pi-4-tflite/mobilenet-v1-0.25-128-quantized"
-    done = invoke("profiles", "borrow", "cnn-small", rung, "--out", out)
+    done = call("profiles", "borrow", "cnn-small", rung, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "assumed, since nobody ran it there" in done.stdout
     (made,) = read(str(out))
     assert (made.board, made.model) == ("my-pi", "cnn-small")
     assert made.service_at() == read(rung)[0].service_at()
-    done = invoke("profiles", "borrow", "resnet8-ee", rung, "--out", out)
+    done = call("profiles", "borrow", "resnet8-ee", rung, "--out", out)
     assert done.returncode == Exit.USAGE
     assert "3 exits" in done.stderr

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from testbed.model.origin import Origin
 from testbed.report.profile_compare import compare_profiles, point_of, with_front
-from tests.testbed.report.profiles import CHIP, profile
+from tests.testbed.report.profiles import CHIP, WALL, profile
 
 
 def test_a_profile_is_a_point_with_its_weakest_origin():
@@ -78,6 +78,13 @@ def test_different_kinds_of_metering_are_said_and_never_divided():
     assert found.joint_front == {}
     assert "metered differently" in found.warnings[0]
     assert "core supply" in found.warnings[0]
+
+
+def test_the_same_kind_of_something_else_is_said_too():
+    other = WALL.__class__(kind="wall", what="mains of the rack")
+    found = compare_profiles({"a": [profile("m")], "b": [profile("m", metered=other)]})
+    assert found.pairs[0].energy_ratio == 1.0
+    assert "mains of the rack" in found.warnings[0]
 
 
 def test_what_else_a_reader_must_know():
