@@ -218,6 +218,10 @@ def add_energies(energies: Sequence[Energy], scope: str) -> Energy:
         samples=sum(e.samples for e in energies),
         covered_frac=min((e.covered_frac for e in energies if e.covered_frac is not None), default=None),
         gap_frac=max((e.gap_frac for e in energies if e.gap_frac is not None), default=None),
+        budget={
+            cause: math.hypot(*(e.budget.get(cause, 0.0) for e in energies))
+            for cause in dict.fromkeys(cause for e in energies for cause in e.budget)
+        },
     )
 
 

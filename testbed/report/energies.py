@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 NO_METER = "no power meter"
 
 
+def no_energy(reason: str, scope: str = "nothing") -> EnergyRow:
+    """A row without figures."""
+    return EnergyRow(
+        net_mj=None,
+        gross_mj=None,
+        sigma_mj=None,
+        total_j=None,
+        idle_j=None,
+        origin="",
+        scope=scope,
+        reason=reason,
+    )
+
+
 def energy_row(material: Material, only: Collection[BoardId] | None = None) -> EnergyRow:
     """Energy per answered request, over every board of which it is known; the others are named in the scope.
 
@@ -41,10 +55,15 @@ def energy_row(material: Material, only: Collection[BoardId] | None = None) -> E
     gross = [part.gross_j for part in parts if part.gross_j is not None]
     idle = [part.idle_j for part in parts if part.idle_j is not None]
     sigmas = [part.sigma_j for part in parts if part.sigma_j is not None]
+    # All trials have the same meters, so what their gain does to one it does to all.
+    gains = [min(part.budget.get("gain", 0.0), part.sigma_j or 0.0) for part in parts]
+    others = [math.sqrt(sigma**2 - gain**2) for sigma, gain in zip(sigmas, gains, strict=False)]
     whole = bool(parts) and len(gross) == len(parts) and answered > 0 and not material.reason
     total_j = math.fsum(gross) if whole else None
     idle_j = math.fsum(idle) if whole and len(idle) == len(parts) else None
-    sigma_j = math.hypot(*sigmas) if idle_j is not None and len(sigmas) == len(parts) else None
+    sigma_j = (
+        math.hypot(math.fsum(gains), *others) if idle_j is not None and len(sigmas) == len(parts) else None
+    )
     return EnergyRow(
         net_mj=None if total_j is None or idle_j is None else (total_j - idle_j) / answered * 1e3,
         gross_mj=None if total_j is None else total_j / answered * 1e3,
@@ -54,7 +73,14 @@ def energy_row(material: Material, only: Collection[BoardId] | None = None) -> E
         origin=weakest(part.origin for part in parts).value if total_j is not None else "",
         scope=scope,
         reason=reason,
+        how=_how(material) if total_j is not None else "",
     )
+
+
+def _how(material: Material) -> str:
+    drawn = any(attempt.drawn for attempt in material.attempts)
+    metered = any(material.readings)
+    return "integrated and modelled" if drawn and metered else "modelled" if drawn else "integrated"
 
 
 def known_boards(material: Material) -> frozenset[BoardId]:

@@ -23,6 +23,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "run": analysis.folder,
         "policies": {row.policy: _policy(row) for row in analysis.policies},
         "meters": [to_builtins(row) for row in analysis.meters],
+        "executions": [to_builtins(row) for row in analysis.work],
         "crosschecks": [to_builtins(row) for row in analysis.crosschecks],
         "figures": dict(analysis.figures),
     }
@@ -49,6 +50,7 @@ def _energy(row: EnergyRow) -> dict[str, Any]:
         "origin": row.origin or None,
         "scope": row.scope,
         "reason": row.reason or None,
+        "how": row.how or None,
     }
 
 
@@ -61,6 +63,7 @@ def _target(row: TargetRow) -> dict[str, Any]:
         "offload_frac": row.offload_frac,
         "response_ms": {"p50": row.p50_ms, "p95": row.p95_ms},
         "deadline_miss_frac": row.deadline_miss_frac,
+        "energy_mj_per_request": _energy(row.energy),
     }
 
 

@@ -36,7 +36,14 @@ def main_tables(analysis: Analysis) -> tuple[Table, ...]:
 
 def detail_tables(analysis: Analysis) -> tuple[Table, ...]:
     """What only the page shows: boards, meters, clocks, trials and damage."""
-    made = [boards(analysis), meters(analysis), clocks(analysis), trials(analysis), damage(analysis)]
+    made = [
+        boards(analysis),
+        work(analysis),
+        meters(analysis),
+        clocks(analysis),
+        trials(analysis),
+        damage(analysis),
+    ]
     return tuple(table for table in made if table.body)
 
 
@@ -53,10 +60,16 @@ def targets(analysis: Analysis) -> Table:
             words.number(t.p50_ms),
             words.number(t.p95_ms),
             words.percent(t.deadline_miss_frac),
+            words.energy(t.energy),
         )
         for row in analysis.policies
         for t in row.targets
     ]
+    why: dict[str, list[str]] = {}
+    for row in analysis.policies:
+        for t in row.targets:
+            if t.energy.net_mj is None:
+                why.setdefault(t.energy.reason, []).append(f"{row.policy} {words.percent(t.target)}")
     return Table(
         title="Per policy and accuracy target",
         head=(
@@ -69,11 +82,14 @@ def targets(analysis: Analysis) -> Table:
             "p50 ms",
             "p95 ms",
             "missed",
+            "net a request",
         ),
         body=tuple(body),
         remarks=(
+            *(f"no energy of {', '.join(dict.fromkeys(names))}: {reason}" for reason, names in why.items()),
             "achieved: right among those answered, 95 % interval; offloaded: answer rests on a data-centre step; "
-            "p50, p95: response time from the intended arrival; missed: no answer by the deadline.",
+            "p50, p95: response time from the intended arrival; missed: no answer by the deadline; net a request: "
+            "energy above idle, attributed by a regression over the run, ± standard uncertainty.",
         ),
     )
 
@@ -215,6 +231,36 @@ def boards(analysis: Analysis) -> Table:
         names=6,
         remarks=tuple(f"{row.board} under {row.policy}: {row.note}" for row in analysis.boards if row.note),
     )  # fmt: skip
+
+
+def work(analysis: Analysis) -> Table:
+    """What one execution of each kind takes."""
+    body = [
+        (
+            row.policy,
+            row.board,
+            row.model,
+            str(row.exit),
+            str(row.batch),
+            row.how or words.NONE,
+            str(row.executions),
+            words.number(row.mean_ms),
+            words.number(row.net_mj),
+            words.number(row.sigma_mj, 2),
+        )
+        for row in analysis.work
+    ]
+    why = dict.fromkeys(f"{row.board}: {row.reason}" for row in analysis.work if row.reason)
+    return Table(
+        title="Executions: net energy of one",
+        head=("policy", "board", "model", "exit", "batch", "how", "executions", "mean ms", "net mJ", "± mJ"),
+        body=tuple(body),
+        names=6,
+        remarks=(
+            *why,
+            "integrated: the meter resolves every one; attributed: a regression over the run; ±: standard uncertainty",
+        ),
+    )
 
 
 def meters(analysis: Analysis) -> Table:

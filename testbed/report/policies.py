@@ -17,12 +17,13 @@ from testbed.model.ids import BoardId
 from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin, weakest
 from testbed.report.columns import Columns
+from testbed.report.energies import no_energy
 from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, PolicyRow, TargetRow
 from testbed.store.reader import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -72,19 +73,26 @@ def contended_boards(attempts: Sequence[Attempt]) -> dict[str, str]:
     return found
 
 
-def policy_row(material: Material, energy: EnergyRow) -> PolicyRow:
-    """All figures of one policy."""
+def policy_row(
+    material: Material, energy: EnergyRow, by_target: Mapping[float | None, EnergyRow] | None = None
+) -> PolicyRow:
+    """All figures of one policy.
+
+    Args:
+        energy: of all its requests. by_target: of those that asked for one accuracy.
+    """
     data = material.columns
     everything = np.ones(data.size, dtype=np.bool_)
-    whole = _target_row(data, everything, None)
+    whole = _target_row(data, everything, None, energy)
     outcomes = Counter(outcome.value for outcome in data.outcome)
     unfinished = sum(a.unfinished for a in material.attempts)
     if unfinished:
         outcomes["unfinished"] += unfinished
     targets = sorted({float(t) for t in data.target[~np.isnan(data.target)]})
-    rows = [_target_row(data, data.target == target, target) for target in targets]
+    found = by_target or {}
+    rows = [_target_row(data, data.target == target, target, found.get(target)) for target in targets]
     if targets and bool(np.isnan(data.target).any()):
-        rows.append(_target_row(data, np.isnan(data.target), None))
+        rows.append(_target_row(data, np.isnan(data.target), None, found.get(None)))
     return PolicyRow(
         policy=material.policy,
         trials=tuple(a.start.trial for a in material.attempts),
@@ -119,7 +127,9 @@ def accuracy_of(right: NDArray[np.bool_], sample: NDArray[np.int64]) -> Estimate
     return wilson_of(float(right.mean()), int(right.size), float(np.unique(sample).size))
 
 
-def _target_row(data: Columns, rows: NDArray[np.bool_], target: float | None) -> TargetRow:
+def _target_row(
+    data: Columns, rows: NDArray[np.bool_], target: float | None, energy: EnergyRow | None
+) -> TargetRow:
     answered = rows & data.answered
     known = rows & data.known
     with_deadline = rows & data.deadline
@@ -133,6 +143,7 @@ def _target_row(data: Columns, rows: NDArray[np.bool_], target: float | None) ->
         p50_ms=_at(data.response_ms[answered], 0.5),
         p95_ms=_at(data.response_ms[answered], 0.95),
         deadline_miss_frac=float(data.missed[with_deadline].mean()) if bool(with_deadline.any()) else None,
+        energy=energy if energy is not None else no_energy("not attributed to single targets here"),
     )
 
 

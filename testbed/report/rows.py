@@ -10,6 +10,26 @@ from testbed.store.reader import Damage
 from testbed.store.schema import Footer, Header
 
 
+class EnergyRow(Struct, frozen=True, kw_only=True):
+    """Energy per answered request [mJ]; ``None`` with a reason where it could not be had.
+
+    Attributes:
+        net_mj: above idle. gross_mj: all of it. sigma_mj: standard uncertainty of the net.
+        total_j, idle_j: over all load windows. origin: empty where there is no figure.
+        how: ``integrated`` over samples, ``modelled`` from profiles, or ``attributed`` by a regression over the run.
+    """
+
+    net_mj: float | None
+    gross_mj: float | None
+    sigma_mj: float | None
+    total_j: float | None
+    idle_j: float | None
+    origin: str
+    scope: str
+    reason: str
+    how: str = ""
+
+
 class TargetRow(Struct, frozen=True, kw_only=True):
     """Requests of one policy that asked for one accuracy; times in ms.
 
@@ -18,6 +38,7 @@ class TargetRow(Struct, frozen=True, kw_only=True):
         accuracy: share right among those answered whose truth is known, with its interval.
         offload_frac: share of the answered whose answer rests on a data-centre step.
         deadline_miss_frac: share of those with a deadline that had no answer by then.
+        energy: net, per answered request.
     """
 
     target: float | None
@@ -28,6 +49,7 @@ class TargetRow(Struct, frozen=True, kw_only=True):
     p50_ms: float | None
     p95_ms: float | None
     deadline_miss_frac: float | None
+    energy: EnergyRow
 
     @property
     def verdict(self) -> str:
@@ -43,24 +65,6 @@ class TargetRow(Struct, frozen=True, kw_only=True):
             return "missed"
         value = self.accuracy.value
         return "reached" if value is not None and value >= self.target else "not decided"
-
-
-class EnergyRow(Struct, frozen=True, kw_only=True):
-    """Energy per answered request [mJ]; ``None`` with a reason where it could not be had.
-
-    Attributes:
-        net_mj: above idle. gross_mj: all of it. sigma_mj: standard uncertainty of the net.
-        total_j, idle_j: over all load windows. origin: empty where there is no figure.
-    """
-
-    net_mj: float | None
-    gross_mj: float | None
-    sigma_mj: float | None
-    total_j: float | None
-    idle_j: float | None
-    origin: str
-    scope: str
-    reason: str
 
 
 class MeterRow(Struct, frozen=True, kw_only=True):
@@ -104,6 +108,22 @@ class CrossRow(Struct, frozen=True, kw_only=True):
     difference_j: float
     sigma_j: float
     agree: bool
+
+
+class WorkRow(Struct, frozen=True, kw_only=True):
+    """Net energy of one execution of one kind of work [mJ], mean over all of a policy's; see `EnergyRow.how`."""
+
+    policy: str
+    board: str
+    model: str
+    exit: int
+    batch: int
+    executions: int
+    mean_ms: float
+    net_mj: float | None
+    sigma_mj: float | None
+    how: str
+    reason: str
 
 
 class PolicyRow(Struct, frozen=True, kw_only=True):
@@ -252,6 +272,7 @@ class Analysis(Struct, frozen=True, kw_only=True):
     boards: tuple[BoardRow, ...]
     meters: tuple[MeterRow, ...]
     crosschecks: tuple[CrossRow, ...]
+    work: tuple[WorkRow, ...]
     curves: tuple[Curve, ...]
     strips: tuple[Strip, ...]
     damage: tuple[Damage, ...]

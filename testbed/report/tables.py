@@ -11,6 +11,7 @@ from testbed.measure.clocksync import ClockBook, fit_clocks
 from testbed.measure.environment import contended, told
 from testbed.measure.pace import pace_errors
 from testbed.measure.timeline import timelines
+from testbed.report.attributed import board_work, target_energies, work_rows
 from testbed.report.columns import analysed, columns
 from testbed.report.energies import energy_row
 from testbed.report.meters import cross_checks, meter_rows, readings
@@ -46,7 +47,11 @@ __all__ = ["Analysis", "analyse"]
 def analyse(run: Run) -> Analysis:
     """Every figure of a report; a pure function of what the folder holds."""
     found = materials(run)
-    rows = tuple(policy_row(material, energy_row(material)) for material in found)
+    work = [board_work(material) for material in found]
+    rows = tuple(
+        policy_row(material, energy_row(material), target_energies(material, done))
+        for material, done in zip(found, work, strict=True)
+    )
     pairs = pair_rows(found, rows)
     metered = [
         (a, readings(a, clocks)) for m in found for a, clocks in zip(m.attempts, m.clocks, strict=True)
@@ -65,6 +70,7 @@ def analyse(run: Run) -> Analysis:
         boards=tuple(row for m in found for row in _board_rows(m)),
         meters=tuple(row for attempt, each in metered for row in meter_rows(attempt, each)),
         crosschecks=checks,
+        work=tuple(row for m, done in zip(found, work, strict=True) for row in work_rows(m, done)),
         curves=tuple(_curve(m) for m in found if bool(m.columns.answered.any())),
         strips=tuple(strip for m in found if (strip := _strip(m)) is not None),
         damage=run.damage,

@@ -20,16 +20,18 @@ def document(tmp_path_factory):
 
 def test_keys_are_exactly_those_of_schema_1(document):
     made, folder = document
-    assert set(made) == {"schema", "run", "policies", "meters", "crosschecks", "figures"}
+    assert set(made) == {"schema", "run", "policies", "meters", "executions", "crosschecks", "figures"}
     assert (made["schema"], made["run"]) == (1, str(folder))
     for policy in made["policies"].values():
         assert set(policy) == {"requests", "outcomes", "p99_ms", "energy_mj_per_request", "targets"}
         assert set(policy["p99_ms"]) == {"value", "ci", "reason"}
-        assert set(policy["energy_mj_per_request"]) == {"value", "sigma", "origin", "scope", "reason"}
+        assert set(policy["energy_mj_per_request"]) == {"value", "sigma", "origin", "scope", "reason", "how"}
         for target in policy["targets"]:
             assert set(target) == {
                 "target", "requests", "accuracy", "accuracy_ci", "offload_frac", "response_ms", "deadline_miss_frac",
+                "energy_mj_per_request",
             }  # fmt: skip
+            assert set(target["energy_mj_per_request"]) == set(policy["energy_mj_per_request"])
             assert set(target["response_ms"]) == {"p50", "p95"}
             low, high = target["accuracy_ci"]
             assert low <= target["accuracy"] <= high

@@ -19,7 +19,7 @@ def analysis(tmp_path_factory):
 def test_every_row_has_a_cell_for_every_column(analysis):
     damaged = msgspec.structs.replace(analysis, damage=(Damage(file="f", line=0, reason="r"),))
     tables = (*main_tables(damaged), *detail_tables(damaged))
-    assert len(tables) == 9
+    assert len(tables) == 10
     for table in tables:
         assert {len(row) for row in table.body} == {len(table.head)}, table.title
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.measure.stats import missing, wilson
+from testbed.report.energies import no_energy
 from testbed.report.rows import TargetRow
 
 
@@ -18,6 +19,7 @@ def row(target, accuracy):
         p50_ms=1.0,
         p95_ms=2.0,
         deadline_miss_frac=0.0,
+        energy=no_energy("no power meter"),
     )
 
 
