@@ -165,6 +165,11 @@ def profile_of(
         raise ConfigError("a streaming task: its figures are per 20-minute run, not per inference")
     results = {mode: read_results(file) for mode, file in one.modes.items()}
     told, notes = _description(one)
+    for mode, result in results.items():
+        if short := sum(window.short for window in result.rates):
+            notes.append(
+                f"{mode}: the runner found {short} of {len(result.rates)} windows too short to be valid"
+            )
     service = _service(one, results.get("performance"))
     accuracy, metric = _accuracy(one, results.get("accuracy"))
     profile = {
@@ -209,7 +214,8 @@ def _service(one: Benchmark, results: TinyResults | None) -> Service:
         ms=(six(1e3 / results.median_per_s),),
         origin=Origin.DERIVED,
         source=f"{_said(one, 'performance')}: 1 over the median throughput of {len(results.rates)} windows, "
-        f"{results.median_per_s:g} inferences/s; a mean of inferences back to back, their spread is not published",
+        f"{results.median_per_s:g} inferences/s; a mean of inferences back to back, their spread is not published"
+        + _too_short(results),
         n=sum(window.inferences for window in results.rates),
     )
 
@@ -242,7 +248,7 @@ def _energy(
             value=six(each_mj),
             origin=Origin.CITED,
             source=f"{said}: median of {count} windows as printed; energy mode, where an inference takes "
-            f"{each_ms:.4g} ms",
+            f"{each_ms:.4g} ms{_too_short(results)}",
             metered=metered,
             n=sum(window.inferences for window in results.rates),
         )
@@ -278,6 +284,14 @@ def _energy(
             )
         )
     return {**fields, "energy_mj": tuple(rows)}, notes
+
+
+def _too_short(results: TinyResults) -> str:
+    """What the runner said of its windows, to stand behind a figure; empty where it was content."""
+    short = sum(window.short for window in results.rates)
+    return (
+        f"; the runner found {short} of {len(results.rates)} windows too short to be valid" if short else ""
+    )
 
 
 def _unlike_trace(results: TinyResults, samples: list[EnergySamples]) -> list[str]:

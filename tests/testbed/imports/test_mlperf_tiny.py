@@ -63,6 +63,18 @@ def test_energies_that_are_not_those_of_the_trace_are_reported(tmp_path):
     assert "4 energies printed, 5 windows in the trace" in import_tiny(of).notes[0]
 
 
+def test_windows_that_the_runner_found_too_short_are_reported(tmp_path):
+    of = synthetic.tiny_submission(tmp_path)
+    file = of / "results" / "NUCLEO_X" / "ic" / "energy" / "results.txt"
+    fine, short = "Runtime requirements have been met.", "e-[The run must take at least 10 seconds]"
+    file.write_text(file.read_text().replace(fine, short, 2))
+    found = import_tiny(of)
+    said = "; the runner found 2 of 5 windows too short to be valid"
+    assert found.notes[0].endswith(f"energy{said}")
+    assert found.profiles[0].energy_at().source.endswith(said)
+    assert said not in found.profiles[0].service[0].source
+
+
 def test_what_is_metered_must_be_known_or_said(tmp_path):
     of = synthetic.tiny_submission(tmp_path, system="SOMETHING")
     found = import_tiny(of)
