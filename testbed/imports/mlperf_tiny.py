@@ -165,11 +165,7 @@ def profile_of(
         raise ConfigError("a streaming task: its figures are per 20-minute run, not per inference")
     results = {mode: read_results(file) for mode, file in one.modes.items()}
     told, notes = _description(one)
-    for mode, result in results.items():
-        if short := sum(window.short for window in result.rates):
-            notes.append(
-                f"{mode}: the runner found {short} of {len(result.rates)} windows too short to be valid"
-            )
+    notes += [f"{mode}{said}" for mode, result in results.items() if (said := _too_short(result))]
     service = _service(one, results.get("performance"))
     accuracy, metric = _accuracy(one, results.get("accuracy"))
     profile = {
