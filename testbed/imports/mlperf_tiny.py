@@ -165,7 +165,7 @@ def profile_of(
         raise ConfigError("a streaming task: its figures are per 20-minute run, not per inference")
     results = {mode: read_results(file) for mode, file in one.modes.items()}
     told, notes = _description(one)
-    notes += [f"{mode}{said}" for mode, result in results.items() if (said := _too_short(result))]
+    notes += [f"{mode}{why}" for mode, result in results.items() if (why := _too_short(result))]
     service = _service(one, results.get("performance"))
     accuracy, metric = _accuracy(one, results.get("accuracy"))
     profile = {
