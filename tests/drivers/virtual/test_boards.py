@@ -184,9 +184,9 @@ def test_emulation_shows_in_origin_pace_and_power(make_spec: MakeSpec) -> None:
         await heard.until(lambda: bool(heard.of(PowerSamples)), 30)
         rest = list(heard.of(PowerSamples))
         executions = []
-        for number in range(1, 11):
+        for number in range(1, 21):
             TALK.infer(board, number, model="slow")
-        for number in range(1, 11):
+        for number in range(1, 21):
             done = await heard.fate(number, 30)
             assert isinstance(done, ev.Executed)
             executions.append(done.execution)
