@@ -34,7 +34,7 @@ from drivers.agent.ledger import Ledger
 from drivers.agent.lines import StdioLine, TtyLine
 from drivers.agent.meters import find_meters, meter_facts
 from drivers.agent.meters.hwmon import find_hwmon
-from drivers.agent.meters.ina3221 import find_ina3221
+from drivers.agent.meters.ina3221 import find_ina3221, find_ina3221_total
 from drivers.agent.meters.nvml import find_nvml
 from drivers.agent.meters.rapl import find_rapl
 from drivers.agent.meters.tegrastats import find_tegrastats
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 # In the order in which they are preferred where nobody names one.
 FINDERS: Mapping[str, Finder] = {
     "ina3221": find_ina3221,
+    "ina3221-total": find_ina3221_total,
     "tegrastats": find_tegrastats,
     "nvml": find_nvml,
     "hwmon": find_hwmon,

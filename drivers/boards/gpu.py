@@ -1,8 +1,8 @@
 """A GPU host over SSH: an x86 or Arm server whose NVIDIA driver answers ``nvidia-smi``.
 
-Source: ``nvidia-smi --help-query-gpu``. Power there is an average over up to a second on most boards since Ampere, so
-energy needs a meter of its own. Power limit and clocks are set for the run by the agent, which needs root there for
-it, and put back. Written from the documentation; not yet run on the hardware.
+Source: ``nvidia-smi --help-query-gpu``. The cards' energy comes from NVML where ``nvidia-ml-py`` is installed for the
+board's Python; that of the host around them needs a meter of its own. Power limit and clocks are set for the run by the
+agent, which needs root there for it, and put back. Written from the documentation; not yet run on the hardware.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ class GpuOptions(SshOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         gpu: index as ``nvidia-smi`` counts. power_limit_w: held during the run; ``None`` leaves it.
         clocks_mhz: ``"MIN:MAX"`` to lock the graphics clocks to during the run; ``None`` leaves them.
+        meter_period_ms: the cards' power is streamed with this period where NVML tells it; 0 does not.
     """
 
     gpu: int = 0
     power_limit_w: float | None = None
     clocks_mhz: str | None = None
+    meter_period_ms: int = 50
 
 
 def gpu(spec: BoardSpec) -> CheckableBoard:

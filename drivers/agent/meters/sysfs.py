@@ -36,7 +36,12 @@ class Rail(NamedTuple):
 
 
 class SysfsMeter:
-    """Reads rails one after the other; the stamp lies in the middle of the readings."""
+    """Reads rails one after the other; the stamp lies in the middle of the readings.
+
+    Attributes:
+        channels: what the rails are read from.
+        read_file: ``os.pread``; a benchmark puts one in its place that waits as a chip does.
+    """
 
     waits = False
 
@@ -45,7 +50,8 @@ class SysfsMeter:
         self.rails: Sequence[str] = [rail.name for rail in rails]
         self.total: Sequence[str] = list(total)
         self.about = about
-        self._rails = rails
+        self.read_file: Callable[[int, int, int], bytes] = os.pread
+        self.channels = rails
         self._files: list[tuple[float, list[tuple[int, float]], list[tuple[int, float]]]] = []
         self._last = -(1 << 63)
 
@@ -56,7 +62,7 @@ class SysfsMeter:
             MeterError: one of them cannot be.
         """
         self.stop()
-        for rail in self._rails:
+        for rail in self.channels:
             opened: list[tuple[int, float]] = []
             guards: list[tuple[int, float]] = []
             self._files.append((rail.scale, opened, guards))
@@ -84,9 +90,9 @@ class SysfsMeter:
         for scale, files, guards in self._files:
             value = scale
             for fd, limit in files:
-                value *= _number(fd, limit)
+                value *= self._number(fd, limit)
             for fd, limit in guards:
-                _number(fd, limit)
+                self._number(fd, limit)
             watts.append(value)
         stamp = max((before + now()) // 2, self._last + 1)
         self._last = stamp
@@ -99,25 +105,24 @@ class SysfsMeter:
                 os.close(fd)
         self._files = []
 
-
-def _number(fd: int, limit: float) -> float:
-    try:
-        text = os.pread(fd, 32, 0)
-    except OSError as error:
-        if error.errno in GONE:
-            raise MeterError(f"the chip is gone: {error.strerror}") from error
-        raise SampleError(SampleError.NO_ANSWER, f"the chip does not answer: {error.strerror}") from error
-    if not text:
-        raise MeterError("the file is empty: the chip is gone")
-    try:
-        value = float(text)
-    except ValueError:
-        raise SampleError(SampleError.GARBAGE, f"no number: {text[:20]!r}") from None
-    if not math.isfinite(value):
-        raise SampleError(SampleError.GARBAGE, f"no finite number: {text[:20]!r}")
-    if abs(value) >= limit:
+    def _number(self, fd: int, limit: float) -> float:
+        try:
+            text = self.read_file(fd, 32, 0)
+        except OSError as error:
+            if error.errno in GONE:
+                raise MeterError(f"the chip is gone: {error.strerror}") from error
+            raise SampleError(SampleError.NO_ANSWER, f"the chip does not answer: {error.strerror}") from error
+        try:
+            value = float(text)
+            if -limit < value < limit:  # neither is true of nan, nor of infinity whatever the limit
+                return value
+        except ValueError:
+            value = math.nan
+        if not text:
+            raise MeterError("the file is empty: the chip is gone")
+        if not math.isfinite(value):
+            raise SampleError(SampleError.GARBAGE, f"no number: {text[:20]!r}")
         raise SampleError(SampleError.SATURATED, f"{value:g} is at the end of the range, {limit:g}")
-    return value
 
 
 def text_of(path: Path) -> str:

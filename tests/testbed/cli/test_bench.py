@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from drivers.virtual.meters.scpi import VirtualSupply
+from drivers.virtual.meters.serving import TcpServing
 from testbed.cli import bench
 from testbed.cli.door import Exit
-from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
 from testbed.store.profile_checks import shortcomings
 from testbed.store.profiles import load_profile
@@ -55,6 +56,26 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path):
     assert "→" in done.stdout
 
 
+def test_doctor_examines_the_meters_beside_a_board(experiment, tmp_path):
+    supply = VirtualSupply()
+    supply.draw(7.5)
+    lab = tmp_path / "lab.toml"
+    with TcpServing(supply.answer) as serving:
+        meter = f'[meters.psu]\nkind = "scpi"\nfeeds = "{{board}}"\nwhere = "{serving.where}"\n'
+        switch = '[switches.plug]\nkind = "command"\nfeeds = "near"\non = ["true"]\noff = ["true"]\n'
+        lab.write_text((experiment / "lab.toml").read_text() + meter.format(board="near") + switch)
+        shown = call("boards", "--lab", lab, "--json")
+        assert json.loads(shown.stdout)["boards"]["near"]["meters"] == {"psu": "scpi"}
+        assert json.loads(shown.stdout)["boards"]["near"]["switches"] == {"plug": "command"}
+        assert "psu, plug" in call("boards", "--lab", lab).stdout
+        document = json.loads(invoke("doctor", "near", "--lab", lab, "--json").stdout)
+        (step,) = [step for step in document["boards"]["near"] if step["step"] == "meter psu"]
+        assert (step["state"], "input 7.5 W" in step["finding"]) == ("ok", True)
+    done = invoke("doctor", "near", "--lab", lab)
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert "cannot be reached" in done.stdout
+
+
 def test_profile_writes_what_loads_again(experiment, tmp_path):
     file = tmp_path / "near" / "cnn-tiny.toml"
     done = invoke(
@@ -86,13 +107,6 @@ def test_a_profile_that_could_not_be_read_back_is_not_measured(experiment, tmp_p
     assert done.returncode == 2
     assert "Give near/cnn-tiny.toml" in done.stderr
     assert not file.exists()
-
-
-def test_a_lab_can_be_cut_down_to_one_board(experiment):
-    lab = read_lab(experiment / "lab.toml")
-    assert list(bench.only(lab, "far").boards) == ["far"]
-    with pytest.raises(ConfigError, match="Did you mean 'far'"):
-        bench.only(lab, "fra")
 
 
 def test_the_task_is_the_shipped_one_or_that_of_a_catalogue(tmp_path):

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from drivers.agent.meters import sysfs
-from drivers.agent.meters.ina3221 import find_ina3221
+from drivers.agent.meters.ina3221 import find_ina3221, find_ina3221_total
 from drivers.virtual.meters.ina3221 import MODULES, VirtualModule
 from testbed.contracts.meter import MeterContract
 from testbed.errors import MeterError, SampleError
@@ -113,7 +113,7 @@ def test_a_channel_disabled_while_it_is_read_is_no_sample(orin, tmp_path, monkey
     def refuse(*_):
         raise OSError(errno.ENODATA, "No data available")
 
-    monkeypatch.setattr("drivers.agent.meters.sysfs.os.pread", refuse)
+    monkeypatch.setattr(meter, "read_file", refuse)
     with pytest.raises(SampleError) as caught:
         meter.read(lambda: 0)
     assert caught.value.kind == SampleError.NO_ANSWER
@@ -129,6 +129,28 @@ def test_rails_of_one_name_are_told_apart_by_chip(tmp_path):
     meter = find_ina3221(str(tmp_path))
     assert meter.rails == meter.total == ["VDD@1-0040", "VDD@1-0041"]
     assert "not in the table" in meter.about["scope"]
+
+
+class TestTotalAlone(OnModule):
+    board = "orin-nano"
+
+    @pytest.fixture
+    def meter(self, rig, tmp_path):
+        return find_ina3221_total(str(tmp_path))
+
+
+def test_the_total_alone_has_no_rail_beside_it(tmp_path):
+    VirtualModule(tmp_path, "xavier-nx")
+    meter = find_ina3221_total(str(tmp_path))
+    assert meter.rails == meter.total == ["VDD_IN"]
+    whole = find_ina3221(str(tmp_path)).about["traits"]
+    assert meter.about["traits"]["delay_bound_ns"] * 3 == whole["delay_bound_ns"]
+
+
+def test_where_every_rail_is_of_the_total_there_is_no_second_meter(tmp_path):
+    VirtualModule(tmp_path, "agx-orin")
+    with pytest.raises(MeterError, match="ina3221 is this meter"):
+        find_ina3221_total(str(tmp_path))
 
 
 def test_a_board_without_the_chip_says_so(tmp_path):

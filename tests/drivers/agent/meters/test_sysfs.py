@@ -70,7 +70,7 @@ def test_errors_of_the_kernel_are_one_sample_or_the_end(meter, monkeypatch, numb
     def refuse(*_):
         raise OSError(number, "refused")
 
-    monkeypatch.setattr("drivers.agent.meters.sysfs.os.pread", refuse)
+    monkeypatch.setattr(meter, "read_file", refuse)
     with pytest.raises(MeterError) as caught:
         meter.read(lambda: 0)
     assert isinstance(caught.value, SampleError) is not gone
