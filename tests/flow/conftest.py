@@ -19,7 +19,7 @@ def shrink(folder: Path, requests: int, rate_hz: float = 90, policies: str = "")
         ("requests = 2000", f"requests = {requests}"),
         ("rate_hz = 90", f"rate_hz = {rate_hz}"),
         ('lab = "../labs/virtual.toml"', f'lab = "{lab}"'),
-        ("idle_s = 1.0", "idle_s = 0.4"),
+        ("idle_s = 1.0", "idle_s = 0.8"),
         ("probes = 32", "probes = 8"),
         ("warmup = 10", "warmup = 2"),
     ):

@@ -45,7 +45,7 @@ def test_the_document_has_what_was_promised(played: tuple[Path, dict[str, Any], 
         assert policy["requests"] == REQUESTS
         assert sum(policy["outcomes"].values()) == REQUESTS
         assert set(policy["p99_ms"]) == {"value", "ci", "reason"}
-        assert set(policy["energy_mj_per_request"]) == {"value", "sigma", "origin", "scope", "reason"}
+        assert set(policy["energy_mj_per_request"]) == {"value", "sigma", "origin", "scope", "how", "reason"}
         assert [t["target"] for t in policy["targets"]] == [0.78, 0.85, 0.88, 0.91]
         for target in policy["targets"]:
             low, high = target["accuracy_ci"]
