@@ -39,6 +39,8 @@ class State(enum.Enum):
     CLOSED = "closed"
     FAILED = "failed"
 
+    __hash__ = object.__hash__  # members are singletons, and an enum's own hash is a call into Python
+
 
 def _table() -> dict[tuple[State, type], State]:
     table: dict[tuple[State, type], State] = {(state, m.Hello): State.GREETING for state in State}

@@ -48,6 +48,9 @@ _DTYPES = (
 )
 _DTYPE_CODE = {name: code for code, (name, _) in enumerate(_DTYPES)}
 _MAX_RANK = 8
+_SHAPE_HEAD = struct.Struct("<BB")
+_SHAPES = [struct.Struct(f"<{rank}I") for rank in range(_MAX_RANK + 1)]
+_TENSOR_HEADS = [struct.Struct(f"<BB{rank}I") for rank in range(_MAX_RANK + 1)]
 
 
 class Tensor(NamedTuple):
@@ -90,36 +93,38 @@ def _read_str(data: memoryview, at: int) -> tuple[str, int]:
     return str(raw, "utf-8"), at
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
 def _write_json(out: list[Buffer], value: dict[str, object]) -> None:
-    text = json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    _write_bytes(out, text.encode())
+    _write_bytes(out, _CANONICAL.encode(dict(value)).encode())
 
 
 def _read_json(data: memoryview, at: int) -> tuple[dict[str, object], int]:
     raw, at = _read_bytes(data, at)
-    value = json.loads(bytes(raw))
+    value = json.loads(str(raw, "utf-8"))
     if not isinstance(value, dict):
         raise RemoteWireError("free-form facts must be a JSON object")
     return value, at
 
 
 def _write_tensor(out: list[Buffer], value: Tensor) -> None:
-    data = value.data
+    name, shape, data = value
     if isinstance(data, memoryview) and (data.itemsize != 1 or not data.contiguous or data.ndim != 1):
         data = data.tobytes()
-    if len(value.shape) > _MAX_RANK or len(data) != value.size_bytes:
+    code, rank = _DTYPE_CODE[name], len(shape)
+    if rank > _MAX_RANK or len(data) != math.prod(shape) * _DTYPES[code][1]:
         needed = value.size_bytes
-        raise LocalWireError(f"tensor {value.dtype}{list(value.shape)} needs {needed} bytes, not {len(data)}")
-    rank = len(value.shape)
-    out.append(struct.pack(f"<BB{rank}I", _DTYPE_CODE[value.dtype], rank, *value.shape))
+        raise LocalWireError(f"tensor {name}{list(shape)} needs {needed} bytes, not {len(data)}")
+    out.append(_TENSOR_HEADS[rank].pack(code, rank, *shape))
     out.append(data)
 
 
 def _read_tensor(data: memoryview, at: int) -> tuple[Tensor, int]:
-    code, rank = struct.unpack_from("<BB", data, at)
+    code, rank = _SHAPE_HEAD.unpack_from(data, at)
     if code >= len(_DTYPES) or rank > _MAX_RANK:
         raise RemoteWireError(f"tensor of unknown element type {code} or rank {rank}")
-    shape = struct.unpack_from(f"<{rank}I", data, at + 2)
+    shape = _SHAPES[rank].unpack_from(data, at + 2)
     at += 2 + 4 * rank
     name, width = _DTYPES[code]
     size = math.prod(shape) * width
@@ -131,11 +136,20 @@ def _read_tensor(data: memoryview, at: int) -> tuple[Tensor, int]:
 def _packed_list(letter: str) -> tuple[Write, Read]:
     width = struct.calcsize("<" + letter)
 
+    few = [struct.Struct(f"<I{count}{letter}") for count in range(9)]
+
     def write_packed(out: list[Buffer], values: Sequence[Any]) -> None:
-        out.append(struct.pack(f"<I{len(values)}{letter}", len(values), *values))
+        count = len(values)
+        out.append(
+            few[count].pack(count, *values)
+            if count < 9
+            else struct.pack(f"<I{count}{letter}", count, *values)
+        )
 
     def read_packed(data: memoryview, at: int) -> tuple[Any, int]:
         (count,) = _U32.unpack_from(data, at)
+        if count == 0:
+            return (), at + 4
         if count * width > len(data) - at - 4:
             raise RemoteWireError(f"a list announces {count} elements, more than the message holds")
         return struct.unpack_from(f"<{count}{letter}", data, at + 4), at + 4 + count * width

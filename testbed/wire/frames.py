@@ -64,6 +64,7 @@ OVERHEAD_BYTES = _HEADER.size + _CRC.size
 MAX_PAYLOAD_BYTES = 0xFFFF
 SHORT_OVERHEAD_BYTES = _SHORT.size + _CRC.size
 MAX_SHORT_BYTES = 15
+_FEW = 4
 
 
 class Frame(NamedTuple):
@@ -91,6 +92,17 @@ def encode_frame(
     Raises:
         LocalWireError: a field is out of range.
     """
+    return b"".join(frame_parts(payload, flags=flags, tag=tag, message=message, chunk=chunk))
+
+
+def frame_parts(
+    payload: Buffer, *, flags: int = 0, tag: int = 0, message: int = 0, chunk: int = 0
+) -> tuple[Buffer, ...]:
+    """As `encode_frame`, in pieces of which the payload is not copied.
+
+    Raises:
+        LocalWireError: a field is out of range.
+    """
     length = len(payload)
     if not 0 < length <= MAX_PAYLOAD_BYTES or flags & ~_KNOWN_FLAGS:
         limits = f"1 to {MAX_PAYLOAD_BYTES} bytes and known flags"
@@ -101,7 +113,7 @@ def encode_frame(
         raise LocalWireError(f"out of range: tag {tag}, message {message} or chunk {chunk}") from error
     head = fields + _CHECK.pack(binascii.crc_hqx(fields, 0xFFFF))
     crc = zlib.crc32(payload, zlib.crc32(head))
-    return b"".join((MAGIC, head, payload, _CRC.pack(crc)))
+    return (MAGIC, head, payload, _CRC.pack(crc))
 
 
 def encode_short(payload: Buffer, *, flags: int = 0, tag: int = 0) -> bytes:
@@ -146,10 +158,43 @@ class FrameDecoder:
 
     def feed(self, data: Buffer) -> list[Frame]:
         """Append bytes as they came; give the frames they complete."""
-        self._buffer += data
-        frames, used = self._scan(0)
-        del self._buffer[:used]
-        return frames
+        buffer = self._buffer
+        if buffer and len(data) * _FEW >= len(buffer):  # so little lies here that it may be copied once more
+            data = b"".join((buffer, data))
+            buffer.clear()
+        if buffer or not isinstance(data, bytes):
+            frames: list[Frame] = []
+            buffer += data
+        else:
+            frames, used = self._intact(data)
+            if used == len(data):
+                return frames
+            buffer += memoryview(data)[used:]
+        more, used = self._scan(0)
+        del buffer[:used]
+        return frames + more if frames else more
+
+    def _intact(self, data: bytes) -> tuple[list[Frame], int]:
+        """The ordinary whole frames that ``data`` begins with, as it does on a good line, without a copy of it all."""
+        end, position = len(data), 0
+        frames: list[Frame] = []
+        view = memoryview(data)
+        while end - position >= OVERHEAD_BYTES:
+            magic, length, flags, tag, message, chunk, check = _HEADER.unpack_from(data, position)
+            body = position + HEADER_BYTES
+            stop = body + length
+            if (
+                magic != MAGIC
+                or end < stop + _CRC.size
+                or not 0 < length <= self._max_payload
+                or flags & ~_KNOWN_FLAGS
+                or binascii.crc_hqx(data[position + 2 : body - 2], 0xFFFF) != check
+                or zlib.crc32(view[position + 2 : stop]) != _CRC.unpack_from(data, stop)[0]
+            ):
+                break  # whatever it is, the careful way finds out
+            frames.append(Frame(flags, tag, message, chunk, data[body:stop]))
+            position = stop + _CRC.size
+        return frames, position
 
     def resync(self) -> list[Frame]:
         """The line went quiet in the middle of a frame: look for whole frames behind the unfinished one.

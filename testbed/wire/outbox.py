@@ -11,10 +11,12 @@ from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.wire import messages as m
-from testbed.wire.frames import FLAG_LAST, FLAG_START, encode_frame, encode_short
+from testbed.wire.frames import FLAG_LAST, FLAG_START, encode_short, frame_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from testbed.wire.frames import Buffer
 
 SHORT = frozenset((m.Probe, m.ProbeReply))
 """They travel in short frames, without a number: one that comes twice is told by its own sequence number."""
@@ -69,8 +71,8 @@ class Outbox:
     def __bool__(self) -> bool:
         return bool(self._control or self._bulk)
 
-    def next_frame(self) -> bytes | None:
-        """The frame that leaves next, if any.
+    def next_frame(self) -> tuple[Buffer, ...]:
+        """The frame that leaves next in pieces, to be joined with its neighbours in one go; none if none waits.
 
         Raises:
             LocalWireError: a message made late does not fit its fields.
@@ -85,12 +87,12 @@ class Outbox:
                 message = entry()
                 kind, data = type(message), m.encode_message(message)
             if kind in SHORT:
-                return encode_short(data, flags=self._flags, tag=self._tag)
+                return (encode_short(data, flags=self._flags, tag=self._tag),)
             return self._frame(
                 data, FLAG_LAST | (FLAG_START if kind is m.Hello else 0), self._take_number(), 0
             )
         if not self._bulk:
-            return None
+            return ()
         kind = m.Welcome if m.Welcome in self._bulk else next(iter(self._bulk))
         lane = self._bulk[kind]
         data, number, chunk = lane[0]
@@ -115,5 +117,5 @@ class Outbox:
         self._number = (number + 1) & 0xFFFFFFFF
         return number
 
-    def _frame(self, payload: bytes | memoryview, flags: int, number: int, chunk: int) -> bytes:
-        return encode_frame(payload, flags=flags | self._flags, tag=self._tag, message=number, chunk=chunk)
+    def _frame(self, payload: Buffer, flags: int, number: int, chunk: int) -> tuple[Buffer, ...]:
+        return frame_parts(payload, flags=flags | self._flags, tag=self._tag, message=number, chunk=chunk)

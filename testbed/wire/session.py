@@ -73,6 +73,8 @@ class Session:
         self.echoed_frames = 0
         self.peer_max_bytes = max_message_bytes
         self._role = role
+        self._agent = role is Role.AGENT
+        self._ours = m.FROM_AGENT if self._agent else m.FROM_HOST
         self._max_message = max_message_bytes
         self._chunk = chunk_bytes
         self._high_water = high_water_bytes
@@ -80,7 +82,7 @@ class Session:
         self._parts = Reassembly(max_message_bytes)
         self._session: int | None = None
         self._tag = 0
-        self._outbox = Outbox(chunk_bytes, FLAG_FROM_AGENT if role is Role.AGENT else 0)
+        self._outbox = Outbox(chunk_bytes, FLAG_FROM_AGENT if self._agent else 0)
 
     def send(self, message: m.Message) -> None:
         """Queue a message.
@@ -118,15 +120,13 @@ class Session:
 
     def data_to_send(self, budget_bytes: int = 1 << 16) -> bytes:
         """Whole frames, control first, until the budget is reached; one at least if any waits."""
-        frames: list[bytes] = []
+        pieces: list[Buffer] = []
         size = 0
-        while size < budget_bytes:
-            frame = self._outbox.next_frame()
-            if frame is None:
-                break
-            frames.append(frame)
-            size += len(frame)
-        return frames[0] if len(frames) == 1 else b"".join(frames)
+        while size < budget_bytes and (frame := self._outbox.next_frame()):
+            pieces += frame
+            for piece in frame:
+                size += len(piece)
+        return b"".join(pieces)
 
     @property
     def pending_bytes(self) -> int:
@@ -193,21 +193,17 @@ class Session:
         return taken
 
     def _take_frame(self, frame: Frame) -> m.Message | None:
-        theirs = bool(frame.flags & FLAG_FROM_AGENT) is (self._role is Role.HOST)
-        if not theirs:
+        flags, tag, number, chunk, payload = frame
+        if bool(flags & FLAG_FROM_AGENT) is self._agent:
             self.echoed_frames += 1
             return None
-        if frame.flags & FLAG_START and self._role is Role.AGENT:
+        if flags & FLAG_START and self._agent:
             return self._take_hello(frame)
-        if self._session is None or frame.tag != self._tag:
+        if tag != self._tag or self._session is None:
             self.stale_frames += 1
             return None
-        short = bool(frame.flags & FLAG_SHORT)
-        data = (
-            frame.payload
-            if short
-            else self._parts.add(frame.message, frame.chunk, bool(frame.flags & FLAG_LAST), frame.payload)
-        )
+        short = bool(flags & FLAG_SHORT)
+        data = payload if short else self._parts.add(number, chunk, bool(flags & FLAG_LAST), payload)
         if data is None or self.state in _DEAF:
             return None
         message = m.decode_message(data)
@@ -249,9 +245,8 @@ class Session:
         self.peer_max_bytes = self._max_message
 
     def _next_state(self, kind: type) -> State:
-        ours = m.FROM_HOST if self._role is Role.HOST else m.FROM_AGENT
         after = TRANSITIONS.get((self.state, kind))
-        if kind not in ours or after is None:
+        if kind not in self._ours or after is None:
             role = self._role.value
             raise LocalWireError(f"the {role} cannot send {kind.__name__} while {self.state.value}")
         return after

@@ -6,8 +6,8 @@ from testbed.wire.outbox import Outbox
 def drain(outbox):
     decoder = FrameDecoder()
     frames = []
-    while (frame := outbox.next_frame()) is not None:
-        frames += decoder.feed(frame)
+    while frame := outbox.next_frame():
+        frames += decoder.feed(b"".join(frame))
     return frames
 
 
