@@ -1,4 +1,8 @@
-"""One thread for each lane of the board: takes actions from its queue, runs them, reports what came out."""
+"""One lane of the board: takes actions from its queue, runs them, reports what came out.
+
+An idle lane is run by the thread that brings the action, where that one may (it saves the wake-up of another thread on
+the way of the request); otherwise by a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -46,43 +50,65 @@ class Executor:
         self._now_ns = now_ns
         self._report_start = report_start
         self._queue: deque[_Job] = deque()
+        self._taken = False
         self._running: str | None = None
-        self._changed = threading.Condition()
-        threading.Thread(target=self._run, name=f"lane {lane}", daemon=True).start()
+        lock = threading.Lock()
+        self._wanted = threading.Condition(lock)
+        self._freed = threading.Condition(lock)
+        threading.Thread(target=self._work_on, name=f"lane {lane}", daemon=True).start()
 
-    def put(self, model: str, runtime: Runtime, entry: Entry) -> None:
-        """Queue an action."""
-        with self._changed:
+    def put(self, model: str, runtime: Runtime, entry: Entry, *, claim: bool) -> bool:
+        """Queue an action; whether the caller has to ``work`` on this lane now, which only ``claim`` allows."""
+        with self._wanted:
             self._queue.append(_Job(model, runtime, entry))
-            self._changed.notify_all()
+            if self._taken:
+                return False
+            if claim:
+                self._taken = True
+            else:
+                self._wanted.notify()
+            return claim
 
     def fail_queued(self, model: str) -> None:
         """Fail what is queued for a model; what others have queued keeps its place."""
-        with self._changed:
+        with self._wanted:
             dropped = [job.entry for job in self._queue if job.model == model]
             self._queue = deque(job for job in self._queue if job.model != model)
         for entry in dropped:
             if entry.stage is Stage.QUEUED:
                 text = "the model was unloaded before it started"
                 self._reply(entry, Failed("action", entry.action, "unloaded", text, ""))
+                self._ledger.let_go(entry)
 
     def wait_until_free_of(self, model: str, timeout_s: float) -> bool:
         """Wait until this lane does not run a model any more; whether that was so in time."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._running != model, max(0.0, timeout_s))
+        with self._freed:
+            return self._freed.wait_for(lambda: self._running != model, max(0.0, timeout_s))
 
-    def _run(self) -> None:
+    def work(self) -> None:
+        """Run what is queued until nothing is left; for the one thread that has taken the lane."""
         while True:
-            with self._changed:
-                self._running = None
-                self._changed.notify_all()
-                while not self._queue:
-                    self._changed.wait()
+            with self._freed:
+                if self._running is not None:
+                    self._running = None
+                    self._freed.notify_all()
+                if not self._queue:
+                    self._taken = False
+                    return
                 model, runtime, entry = self._queue.popleft()
                 self._running = model
             infer = entry.infer
             if infer is not None and self._ledger.start(entry):
                 self._reply(entry, self._execute(runtime, entry, infer))
+            self._ledger.let_go(entry)
+
+    def _work_on(self) -> None:
+        while True:
+            with self._wanted:
+                while self._taken or not self._queue:
+                    self._wanted.wait()
+                self._taken = True
+            self.work()
 
     def _execute(self, runtime: Runtime, entry: Entry, infer: Infer) -> Done | Failed:
         started = self._now_ns()

@@ -55,16 +55,16 @@ class Entry:
     """One action.
 
     Attributes:
-        infer: the order, ``None`` once finished (its input may be large).
+        infer: the order, ``None`` once it was let go (its input may be large).
         cancelled: items cancelled so far; replaced, never changed, so any thread may read it.
     """
 
     __slots__ = (
+        "_fingerprint",
         "action",
         "asked",
         "batch",
         "cancelled",
-        "fingerprint",
         "infer",
         "received",
         "reply",
@@ -76,11 +76,21 @@ class Entry:
         self.infer: Infer | None = infer
         self.received = received
         self.batch = len(infer.thresholds)
-        self.fingerprint = _fingerprint(infer)
         self.stage = Stage.QUEUED
         self.cancelled: frozenset[int] = frozenset()
         self.asked: list[frozenset[int]] = []
         self.reply: Message | None = None
+        self._fingerprint: tuple[Any, ...] | None = None
+
+    def let_go(self) -> None:
+        """Keep of the order only what tells it from another one."""
+        if self.infer is not None:
+            self._fingerprint, self.infer = _fingerprint(self.infer), None
+
+    def differs_from(self, infer: Infer) -> bool:
+        """Whether that is another order under the same number."""
+        own = self._fingerprint if self.infer is None else _fingerprint(self.infer)
+        return own != _fingerprint(infer)
 
 
 class Ledger:
@@ -122,7 +132,7 @@ class Ledger:
         with self._lock:
             known = self._entries.get(action)
             if known is not None:
-                if known.fingerprint != _fingerprint(infer):
+                if known.differs_from(infer):
                     return None, [_failed(action, "action-reused", "another order had this number")]
                 return None, [known.reply or Accepted(action, known.received)]
             if action in self._forgotten:
@@ -139,6 +149,7 @@ class Ledger:
             if entry.batch and len(entry.cancelled) == entry.batch:
                 reply = Cancelled(action, BEFORE_START, ())
                 self._finish(entry, reply)
+                entry.let_go()
                 return None, [reply]
             answers: list[Message] = [Accepted(action, received)]
             if entry.cancelled:
@@ -175,6 +186,11 @@ class Ledger:
             reply = Cancelled(action, BEFORE_START, ())
             self._finish(entry, reply)
             return [reply]
+
+    def let_go(self, entry: Entry) -> None:
+        """Free the input of an action that has ended; in nobody's way, so after its answer has left."""
+        with self._lock:
+            entry.let_go()
 
     def start(self, entry: Entry) -> bool:
         """Whether an action taken from a queue is still wanted; it then counts as running."""
@@ -218,7 +234,6 @@ class Ledger:
     def _finish(self, entry: Entry, reply: Message) -> None:
         entry.stage = Stage.FINISHED
         entry.reply = reply
-        entry.infer = None
         self.unfinished -= 1
         size = sum(len(t.data) for t in reply.outputs) if isinstance(reply, Done) else 0
         self._finished[entry.action] = size

@@ -10,23 +10,32 @@ import tty
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     class Line(Protocol):
         """Bytes in and out.
 
         Attributes:
+            lossy: bytes may get lost, so that what was received is acknowledged.
             survives: whether the agent stays when a session ends (a serial agent is started once, by hand).
             chunk_bytes: largest frame payload worth sending.
             quiet_s: silence after which an unfinished frame is suspected of being truncated.
         """
 
+        lossy: bool
         survives: bool
         chunk_bytes: int
         quiet_s: float
 
+        def waiter(self) -> Callable[[float], object]:
+            """Something to wait with for bytes or the end, for so many seconds, in one thread.
+
+            Of several threads that wait, each with a waiter of its own, one wakes up.
+            """
+
         def read(self, timeout_s: float) -> bytes | None:
-            """What came, ``b""`` if nothing did in time, ``None`` at the end.
+            """What came, ``b""`` if nothing did in time, ``None`` at the end; for one thread at a time.
 
             Raises:
                 OSError: the line broke.
@@ -40,6 +49,10 @@ if TYPE_CHECKING:
             """
 
 
+_READ_BYTES = 1 << 16
+"""What a pipe holds; from twice as much on, every read would cost a mapping of memory."""
+
+
 class _Descriptors:
     """Reading and writing on file descriptors."""
 
@@ -49,12 +62,22 @@ class _Descriptors:
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
 
+    def waiter(self) -> Callable[[float], object]:
+        """Something to wait with; the kernel wakes one of those that wait (Source: EPOLLEXCLUSIVE, epoll_ctl(2))."""
+        waiting = select.epoll()
+        try:
+            waiting.register(self._read_fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        except PermissionError:  # a file can always be read
+            waiting.close()
+            return lambda _: None
+        return waiting.poll
+
     def read(self, timeout_s: float) -> bytes | None:
         """What came, ``b""`` if nothing did in time, ``None`` at the end."""
         if not self._poll.poll(timeout_s * 1000):
             return b""
         try:
-            return os.read(self._read_fd, 1 << 17) or None
+            return os.read(self._read_fd, _READ_BYTES) or None
         except BlockingIOError:
             return b""
         except OSError as error:
@@ -83,6 +106,7 @@ class StdioLine(_Descriptors):
     put stray bytes on the wire; descriptor 0 leads to nowhere.
     """
 
+    lossy = False
     survives = False
     chunk_bytes = 16 * 1024
     quiet_s = 1.0
@@ -100,6 +124,7 @@ class StdioLine(_Descriptors):
 class TtyLine(_Descriptors):
     """A serial device: raw, 8 data bits, no parity, 1 stop bit, no flow control."""
 
+    lossy = True
     survives = True
     chunk_bytes = 256
     quiet_s = 0.3

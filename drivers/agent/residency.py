@@ -35,7 +35,7 @@ class Resident:
 
 
 class Residency:
-    """The models of this agent. ``submit`` is for the reader, everything else for the housekeeper.
+    """The models of this agent. ``submit`` is for the readers, everything else for the housekeeper.
 
     Instance i of every model runs in lane i; there are as many lanes as any model ever had instances.
     """
@@ -77,8 +77,11 @@ class Residency:
         except Exception as error:  # noqa: BLE001 - a broken runtime must not keep the board away
             return {"available": False, "reason": f"{type(error).__name__}: {error}"}
 
-    def submit(self, entry: Entry) -> Failed | None:
-        """Queue an admitted action, or say why it cannot be."""
+    def submit(self, entry: Entry, *, claim: bool) -> Failed | Executor | None:
+        """Queue an admitted action, or say why it cannot be.
+
+        With ``claim``, an idle lane is given to the caller, who has to ``work`` on it.
+        """
         infer = entry.infer
         if infer is None:
             return None
@@ -89,8 +92,8 @@ class Residency:
             if infer.instance >= resident.instances:
                 text = f"{infer.model!r} has {resident.instances} instances, no number {infer.instance}"
                 return Failed("action", infer.action, "no-instance", text, "")
-            self._lanes[infer.instance].put(infer.model, resident.runtime, entry)
-        return None
+            lane = self._lanes[infer.instance]
+            return lane if lane.put(infer.model, resident.runtime, entry, claim=claim) else None
 
     def load(self, order: LoadModel) -> Message:
         """Make a model resident; repeating the same order changes nothing."""

@@ -1,8 +1,13 @@
-"""The agent between its parts: reads the line, answers at once what can be, hands on the rest."""
+"""The agent between its parts: reads the line, answers at once what can be, hands on the rest.
+
+Two threads read in turns. The one that gets an action for an idle lane executes it and writes the answer, so that no
+thread waits for another on the way of a request; whatever comes meanwhile, a ``Cancel`` above all, wakes the other one.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +19,7 @@ from testbed.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from drivers.agent.executor import Executor
     from drivers.agent.housekeeper import Housekeeper
     from drivers.agent.ledger import Ledger
     from drivers.agent.lines import Line
@@ -29,7 +35,7 @@ _PAUSE_SECONDS = 0.01
 
 
 class Service:
-    """The reader. It never writes to the line and never waits for anything but the line and a full housekeeper."""
+    """The readers. While one has its turn it never writes to the line, and waits for a full housekeeper at most."""
 
     def __init__(
         self,
@@ -60,42 +66,75 @@ class Service:
         self._max_message = max_message_bytes
         self._holder: int | None = None
         self._greeting: m.Hello | None = None
-        self._ended = False
+        self._heard = time.monotonic()
+        self._turn = threading.Lock()
+        self._executing = False
+        self._over = threading.Event()
+        self._code = 0
 
     def serve(self) -> int:
         """Until the line ends or the host says goodbye: 0. 3 if the line broke or the host broke the rules."""
-        timeout = min(self._line.quiet_s, _WAIT_SECONDS)
-        while not self._ended:
-            while self._outlet.overfull:
-                time.sleep(_PAUSE_SECONDS)
-            try:
-                data = self._line.read(timeout)
-            except OSError as error:
-                _log.error("the line broke: %s", error)
-                return 3
-            if data is None:
-                return 0
-            if self._outlet.broken.is_set():
-                return 3
-            read_at = self._now_ns()
-            try:
-                taken = self._outlet.receive(data)
-            except RemoteWireError as error:
-                for message in error.messages:
-                    self._handle(message, read_at)  # type: ignore[arg-type]
-                _log.error("the host broke the rules: %s", error)
-                if not self._line.survives:
-                    return 3
-                continue
-            for message in taken:
-                self._handle(message, read_at)
-        self._outlet.flush(_FLUSH_SECONDS)
-        return 0
+        for number in range(2):
+            threading.Thread(target=self._read_on, name=f"reader {number}", daemon=True).start()
+        self._over.wait()
+        return self._code
 
-    def _handle(self, message: Message, read_at: int) -> None:
+    def _end(self, code: int) -> None:
+        self._code = code
+        self._over.set()
+
+    def _read_on(self) -> None:
+        """Wait, read, act on it, and run the lane that this set in motion."""
+        timeout = min(self._line.quiet_s, _WAIT_SECONDS)
+        wait = self._line.waiter()
+        try:
+            while True:
+                wait(timeout)
+                with self._turn:
+                    if self._over.is_set():
+                        return
+                    lane = self._take()
+                if lane is not None:
+                    lane.work()
+                    self._executing = False
+        except Exception:  # noqa: BLE001 - logged, and the end of the agent: the other reader would not do
+            _log.exception("a reader died")
+            self._end(1)
+
+    def _take(self) -> Executor | None:
+        """Read what there is and handle it; the lane that this thread has to run, if any."""
+        while self._outlet.overfull:
+            time.sleep(_PAUSE_SECONDS)
+        try:
+            data = self._line.read(0.0)
+        except OSError as error:
+            _log.error("the line broke: %s", error)
+            self._end(3)
+            return None
+        if data is None or self._outlet.broken.is_set():
+            self._end(0 if data is None else 3)
+            return None
+        read_at, now = self._now_ns(), time.monotonic()
+        if data:
+            self._heard = now
+        elif now - self._heard < self._line.quiet_s:
+            return None  # the other reader took it
+        lane = None
+        try:
+            taken = self._outlet.receive(data)
+        except RemoteWireError as error:
+            taken = error.messages  # type: ignore[assignment]
+            _log.error("the host broke the rules: %s", error)
+            if not self._line.survives:
+                self._end(3)
+        for message in taken:
+            lane = self._handle(message, read_at) or lane
+        return lane
+
+    def _handle(self, message: Message, read_at: int) -> Executor | None:
         if isinstance(message, m.Infer):
-            self._infer(message)
-        elif isinstance(message, m.Probe):
+            return self._infer(message)
+        if isinstance(message, m.Probe):
             seq = message.seq
             self._outlet.post_late(m.ProbeReply, lambda: self._probed(seq, read_at))
         elif isinstance(message, m.Cancel):
@@ -107,27 +146,37 @@ class Service:
             self._greet(message)
         elif isinstance(message, m.Bye):
             self._outlet.post(m.Goodbye("asked to"))
-            self._ended = not self._line.survives
             self._housekeeper.put(self._housekeeper.stop_meters)
+            if not self._line.survives:
+                self._outlet.flush(_FLUSH_SECONDS)
+                self._end(0)
+        return None
 
     def _probed(self, seq: int, read_at: int) -> m.ProbeReply:
         held = self._now_ns() - read_at  # negative where the clock was set meanwhile
         return m.ProbeReply(seq, read_at, held if 0 <= held < m.HELD_TOO_LONG else m.HELD_TOO_LONG)
 
-    def _infer(self, infer: m.Infer) -> None:
+    def _infer(self, infer: m.Infer) -> Executor | None:
         batch = len(infer.thresholds)
         stops = len(infer.stop_after_ns)
         if not 0 < batch <= 0xFFFF or len(infer.samples) != batch or stops not in (0, batch):
             text = f"a batch of {batch} thresholds has as many samples and stops, not {len(infer.samples)} and {stops}"
             self._outlet.post(m.Failed("action", infer.action, "malformed", text, ""))
-            return
+            return None
         entry, replies = self._ledger.admit(infer, self._now_ns())
         for reply in replies:
-            self._outlet.post(reply)
-        failure = self._residency.submit(entry) if entry is not None else None
-        if entry is not None and failure is not None:
+            # What was just admitted need not be acknowledged where nothing gets lost: its answer will do.
+            if entry is None or self._line.lossy or not isinstance(reply, m.Accepted):
+                self._outlet.post(reply)
+        if entry is None:
+            return None
+        lane = self._residency.submit(entry, claim=not self._executing)
+        if isinstance(lane, m.Failed):
             self._ledger.withdraw(entry)
-            self._outlet.post(failure)
+            self._outlet.post(lane)
+            return None
+        self._executing = self._executing or lane is not None
+        return lane
 
     def _greet(self, hello: m.Hello) -> None:
         self._greeting = None

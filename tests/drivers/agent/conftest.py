@@ -66,6 +66,11 @@ class Host:
                 break
         assert not [x for x in self.inbox if isinstance(x, kind)]
 
+    def taken(self):
+        """Wait until everything sent so far was read and acted on."""
+        self.send(m.Probe(9))
+        self.expect(m.ProbeReply)
+
     def hello(self, **changes):
         hello = m.Hello(PROTOCOL_VERSION, 1, random.getrandbits(64), "", 16 << 20, "")
         self.send(hello._replace(**changes))

@@ -43,6 +43,7 @@ def test_memory_is_bounded_and_what_was_forgotten_is_never_executed_again(monkey
         entry, _ = ledger.admit(infer(action), 0)
         ledger.start(entry)
         ledger.finish(entry, done(entry))
+        ledger.let_go(entry)
         assert entry.infer is None
     assert len(ledger._entries) == 10
     assert ledger.admit(infer(3), 0)[1][0].code == "forgotten"

@@ -1,3 +1,5 @@
+import struct
+
 import pytest
 
 from drivers.agent.runtimes.echo import EchoRuntime
@@ -29,3 +31,11 @@ def test_it_fails_on_order():
     runtime.load("m", (), {"fail": "ordered"}, 1)
     with pytest.raises(RuntimeError, match="ordered"):
         run(runtime)
+
+
+def test_it_answers_classes_before_what_it_got():
+    runtime = EchoRuntime()
+    runtime.load("m", (), {"classes": 4}, 1)
+    scores, echoed = run(runtime).outputs
+    assert (scores.dtype, scores.shape, echoed) == ("float32", (2, 4), PICTURE)
+    assert struct.unpack("<8f", scores.data) == (0.25,) * 8
