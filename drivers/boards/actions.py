@@ -112,12 +112,17 @@ class Actions:
                 flight.expires = now + self._limit
             return flight, message
 
-    def mark_leaving(self, flight: Flight) -> None:
-        """Its first byte is about to be handed to the link."""
-        if flight.sent is None:
+    def mark_leaving(self, flight: Flight) -> bool:
+        """Its first byte is about to be handed to the link; whether that is the first time."""
+        first = flight.sent is None
+        if first:
             flight.sent = self._now()
-            if self.ledger.going(flight.number) is flight:
-                self._emit(ev.Sent(t=flight.sent, action=flight.order.id))
+        return first
+
+    def tell_sent(self, flight: Flight) -> None:
+        """Tell that it was handed to the link, unless it has ended meanwhile."""
+        if flight.sent is not None and self.ledger.going(flight.number) is flight:
+            self._emit(ev.Sent(t=flight.sent, action=flight.order.id))
 
     def mark_sent(self, flight: Flight) -> None:
         """Its last byte was handed to the link."""

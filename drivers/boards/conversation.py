@@ -1,8 +1,7 @@
 """One wire session over one open link: orders in, events out, every action with exactly one end.
 
-Three tasks: a reader, a writer that waits on the link's back-pressure, and a ticker for everything that is due.
-At most one bulk message is inside the session at a time, so that it is known when its last byte left, cancels
-before sending stay possible as long as can be, and files never hold up an ``Infer`` for more than one piece.
+Three tasks: a reader, a writer (`drivers.boards.writer`), and a ticker for everything that is due. Over a `PromptLink`
+neither reader nor writer is woken for a request as long as the link has room.
 """
 
 from __future__ import annotations
@@ -10,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from drivers.boards.actions import Actions
 from drivers.boards.greeting import greet
 from drivers.boards.metering import power_event
 from drivers.boards.probing import Prober
+from drivers.boards.writer import Writer
+from drivers.links.stream import PromptLink
 from testbed.errors import BoardError, LinkError, LocalWireError, RemoteWireError, WireError
+from testbed.model import event as ev
 from testbed.units import MS, Ns, S
 from testbed.wire import Role, Session
 from testbed.wire import messages as m
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from drivers.boards.composition import Composition
-    from drivers.boards.ledger import Flight
-    from testbed.model import event as ev
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Link, Payload
 
@@ -61,6 +60,7 @@ class Conversation:
         self.welcome: m.Welcome | None = None
         self.reason: LinkError | BoardError | None = None
         self._link = link
+        self._prompt = link if isinstance(link, PromptLink) else None
         self._board = board
         self._parts = composition
         self._common = composition.common
@@ -68,12 +68,10 @@ class Conversation:
         self._now = now
         self._lossy = composition.lossy
         self._session = Session(Role.HOST, chunk_bytes=composition.chunk_bytes)
-        self._budget = composition.chunk_bytes if self._lossy else _WRITE_BYTES
-        self._actions = Actions(boot, composition, emit, now, first_number)
-        self._leaving: Flight | None = None
-        self._pieces: deque[m.PutBlob] = deque()
-        self._piece_turn = False
-        self._wake = asyncio.Event()
+        self._actions = Actions(boot, composition, self._tell, now, first_number)
+        budget = composition.chunk_bytes if self._lossy else _WRITE_BYTES
+        self._writer = Writer(link, self._session, self._actions, budget)
+        self._accident: Exception | None = None
         self._ended = asyncio.Event()
         self._heard = now()
         self._asked = now()
@@ -124,9 +122,11 @@ class Conversation:
         """Talk until the link is lost or `end` is called; everything in flight has failed afterwards."""
         try:
             async with asyncio.TaskGroup() as group:
-                works = (self._read_on, self._write_on, self._tick_on)
+                works = (self._read_on, self._writer.run, self._tick_on)
                 tasks = [group.create_task(self._guard(work)) for work in works]
                 await self._ended.wait()
+                if self._accident is not None:
+                    raise self._accident
                 for task in tasks:
                     task.cancel()
         finally:
@@ -156,9 +156,12 @@ class Conversation:
             return "the link was lost"
         why = self._actions.add(order, payload, samples)
         if why is None:
-            self._wake.set()
+            try:
+                self._writer.send_at_once()
+            except WireError as error:
+                self._break(error)  # which settles this order with the others
             if order.earliest is not None and (wait := order.earliest - self._now()) > 0:
-                asyncio.get_running_loop().call_later(wait / S, self._wake.set)
+                asyncio.get_running_loop().call_later(wait / S, self._writer.wake)
         return why
 
     def cancel(self, order: Cancel) -> None:
@@ -177,12 +180,11 @@ class Conversation:
             LocalWireError: it cannot be sent in this state.
         """
         self._session.send(message)
-        self._wake.set()
+        self._writer.wake()
 
     def put_piece(self, piece: m.PutBlob) -> None:
         """Queue a piece of a file; it waits for its turn between the actions."""
-        self._pieces.append(piece)
-        self._wake.set()
+        self._writer.put_piece(piece)
 
     def take_request(self) -> int:
         """A fresh request number."""
@@ -228,7 +230,14 @@ class Conversation:
     def _send_probe(self) -> None:
         self._session.send_late(m.Probe, lambda: self._prober.make(self._now()))
         self._asked = self._now()
-        self._wake.set()
+        self._writer.wake()
+
+    def _tell(self, event: BoardEvent) -> None:
+        """Emit what became of an action, but no failure while the caller still orders it."""
+        if self._writer.at_once and isinstance(event, ev.Failed):
+            asyncio.get_running_loop().call_soon(self._emit, event)
+        else:
+            self._emit(event)
 
     # --- tasks ------------------------------------------------------------------------------------------
 
@@ -238,19 +247,40 @@ class Conversation:
         except (LinkError, BoardError) as error:
             self.end(error)
         except WireError as error:
-            self.end(LinkError(f"the agent breaks the rules of the wire: {error}", link=self._link.name))
+            self._break(error)
+
+    def _break(self, error: WireError) -> None:
+        self.end(LinkError(f"the agent breaks the rules of the wire: {error}", link=self._link.name))
 
     async def _read_on(self) -> None:
-        read, receive, now = self._link.read, self._session.receive, self._now
-        while data := await read():
-            self._heard = t3 = now()
-            try:
-                self._handle(receive(data), t3)
-            except RemoteWireError as error:
-                self._handle(error.messages, t3)
-                raise
+        if self._prompt is not None:
+            self._prompt.listen(self._hear)
+        try:
+            while data := await self._link.read():
+                self._take(data)
+        finally:
+            if self._prompt is not None:
+                self._prompt.listen(None)
         await self._link.write(b"\0")  # raises, and the link itself knows best why it ended
         raise LinkError("the board closed the link", link=self._link.name)
+
+    def _hear(self, data: bytes) -> None:
+        """Take what the link hands over at once; what goes wrong ends the conversation, as in its tasks."""
+        try:
+            self._take(data)
+        except WireError as error:
+            self._break(error)
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._accident = error
+            self.end()
+
+    def _take(self, data: bytes) -> None:
+        self._heard = t3 = self._now()
+        try:
+            self._handle(self._session.receive(data), t3)
+        except RemoteWireError as error:
+            self._handle(error.messages, t3)
+            raise
 
     def _handle(self, messages: list[Any], t3: Ns) -> None:
         for message in messages:
@@ -260,57 +290,7 @@ class Conversation:
             elif isinstance(message, m.ProbeReply):
                 self._prober.take(message, t3)
         if self._actions.ledger.waiting:
-            self._wake.set()  # a credit may be free
-
-    async def _write_on(self) -> None:
-        write, wake = self._link.write, self._wake
-        while True:
-            data, left = self._gather()
-            if not data:
-                wake.clear()
-                await wake.wait()
-                continue
-            await write(data)
-            for flight in left:
-                self._actions.mark_sent(flight)
-
-    def _gather(self) -> tuple[bytes, list[Flight]]:
-        """The next bytes for the link, and the flights whose last byte is among them."""
-        session, budget = self._session, self._budget
-        parts: list[bytes] = []
-        left: list[Flight] = []
-        size = 0
-        while size < budget:
-            if not session.wants_to_send and not self._feed():
-                break
-            data = session.data_to_send(budget - size)
-            parts.append(data)
-            size += len(data)
-            if self._leaving is not None and not session.wants_to_send:
-                left.append(self._leaving)
-                self._leaving = None
-        return b"".join(parts), left
-
-    def _feed(self) -> bool:
-        """Give the empty session its next bulk message; actions and pieces of files take turns."""
-        self._piece_turn = not self._piece_turn
-        if self._pieces and (self._piece_turn or not self._feed_action()):
-            self._session.send(self._pieces.popleft())
-            return True
-        return self._leaving is not None or self._feed_action()
-
-    def _feed_action(self) -> bool:
-        while (leaving := self._actions.next()) is not None:
-            flight, message = leaving
-            try:
-                self._session.send(message)
-            except LocalWireError as error:
-                self._actions.fail(flight, str(error))
-                continue
-            self._actions.mark_leaving(flight)
-            self._leaving = flight
-            return True
-        return False
+            self._writer.wake()  # a credit may be free
 
     async def _tick_on(self) -> None:
         period_s = 0.05 if self._lossy else 0.1
@@ -322,7 +302,7 @@ class Conversation:
             for message in self._actions.tick(now):
                 self.say(message)
             if self._lossy:
-                self._wake.set()  # something may have to be sent again
+                self._writer.wake()  # something may have to be sent again
             self._watch(now)
 
     def _watch(self, now: Ns) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from testbed.units import Ns
 
 _NOTHING = ItemResult(label=-1, confidence=0.0)
+_NUMBERS = (int, float)
 
 
 def refusal_of(order: Infer, items: int) -> str | None:
@@ -30,16 +32,23 @@ def refusal_of(order: Infer, items: int) -> str | None:
         order: what is asked.
         items: inputs that came with it.
     """
-    for field, asked in (
-        ("layers", order.layers is not None),
-        ("keep", order.keep),
-        ("codec", order.codec != "raw"),
-        ("transport", order.transport is not Transport.RELIABLE),
-        ("input", any(not isinstance(item.input, Sample) for item in order.batch)),
-        ("place", any(item.place is not None for item in order.batch)),
-    ):
-        if asked:
-            return f"this driver does not carry `{field}` yet"
+    batch = order.batch
+    if order.layers is not None:
+        asked = "layers"
+    elif order.keep:
+        asked = "keep"
+    elif order.codec != "raw":
+        asked = "codec"
+    elif order.transport is not Transport.RELIABLE:
+        asked = "transport"
+    elif any(not isinstance(item.input, Sample) for item in batch):
+        asked = "input"
+    elif any(item.place is not None for item in batch):
+        asked = "place"
+    else:
+        asked = ""
+    if asked:
+        return f"this driver does not carry `{asked}` yet"
     if items != len(order.batch):
         return f"{len(order.batch)} items were ordered with {items} inputs"
     return None
@@ -58,13 +67,19 @@ def infer_message(flight: Flight) -> m.Infer:
         thresholds=[order.batch[p].exit.min_confidence for p in kept],
         stop_after_ns=_stops([order.batch[p].exit.stop_after for p in kept]),
         samples=samples or (-1,) * len(kept),
-        input=Tensor(str(payload.dtype), payload.shape, payload.tobytes()),
+        input=Tensor(_dtype_name(payload.dtype), payload.shape, payload.tobytes()),
     )
+
+
+@functools.cache
+def _dtype_name(dtype: np.dtype[Any]) -> str:
+    """Numpy makes the name anew each time, from a chain of calls."""
+    return str(dtype)
 
 
 def _stops(limits: list[Ns | None]) -> list[int]:
     """For the wire: nothing at all where nobody has a limit; at once is after 1 ns, since 0 means never."""
-    if all(limit is None for limit in limits):
+    if limits.count(None) == len(limits):
         return []
     return [0 if limit is None else max(limit, 1) for limit in limits]
 
@@ -89,7 +104,7 @@ def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:
         items=tuple(results),
         asked_service=asked if isinstance(asked, int) else None,
         origin=Origin(said) if isinstance(said, str) else origin,
-        notes={k: float(v) for k, v in done.report.items() if isinstance(v, int | float) and k != "asked_ns"},
+        notes={k: float(v) for k, v in done.report.items() if isinstance(v, _NUMBERS) and k != "asked_ns"},
     )
 
 
@@ -101,10 +116,11 @@ def _results(exits: Sequence[int], output: Tensor | None, items: int) -> list[It
     if len(output.shape) < 1 or output.shape[0] != items:
         raise BoardError(f"the agent answered an output of shape {output.shape} for {items} items")
     rows = np.frombuffer(output.data, output.dtype).reshape(items, -1)
-    labels = rows.argmax(axis=1).tolist() if rows.shape[1] else [-1] * items
+    if not rows.shape[1]:
+        return [_NOTHING] * items
     results = []
-    for exit_, label, row in zip(exits, labels, rows.tolist(), strict=True):
-        if exit_ == m.CANCELLED_EXIT or label < 0:
+    for exit_, label, row in zip(exits, rows.argmax(axis=1).tolist(), rows.tolist(), strict=True):
+        if exit_ == m.CANCELLED_EXIT:
             results.append(_NOTHING)
         else:
             scores = tuple(map(float, row))

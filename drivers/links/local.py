@@ -9,7 +9,7 @@ from drivers.links.process import ChildStream
 from testbed.errors import LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from testbed.model.view import Health
 
@@ -89,6 +89,19 @@ class LocalLink:
             LinkError: it is gone, or takes nothing.
         """
         await self._child.write(data)
+
+    @property
+    def room(self) -> bool:
+        """Whether `put` may be called; see `drivers.links.stream.PromptLink`."""
+        return self._child.room
+
+    def put(self, data: bytes) -> None:
+        """Hand bytes on without waiting."""
+        self._child.put(data)
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Have what arrives handed over at once."""
+        self._child.inbox.listen(take)
 
     async def close(self) -> None:
         """End it, within three grace times."""

@@ -1,9 +1,13 @@
-"""A child process whose standard input and output are the stream; what local and OpenSSH links are made of."""
+"""A child process whose standard input and output are the stream; what local and OpenSSH links are made of.
+
+Its output comes through a pipe of our own: asyncio's would hand each piece on in a later turn of the event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 from typing import TYPE_CHECKING, cast
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 _TAIL_BYTES = 8192
 _SLICE_BYTES = 256 * 1024
 _OTHER_HALF_S = 1.0
+_READ_BYTES = 64 * 1024
+_PIPE_BYTES = 1 << 20
 
 
 class _Child(asyncio.SubprocessProtocol):
@@ -33,15 +39,10 @@ class _Child(asyncio.SubprocessProtocol):
         self._owner.adopt(cast("asyncio.SubprocessTransport", transport))
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 1:
-            self._owner.inbox.put(data)
-        else:
-            self._owner.take_stderr(data)
+        self._owner.take_stderr(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd == 1:
-            self._half_ended()
-        elif fd == 0:
+        if fd == 0:
             self._owner.input_lost()
 
     def pause_writing(self) -> None:
@@ -53,9 +54,9 @@ class _Child(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:
         if not self.exited.done():
             self.exited.set_result(None)
-        self._half_ended()
+        self.half_ended()
 
-    def _half_ended(self) -> None:
+    def half_ended(self) -> None:
         """Output and process end in either order: the second tells the whole story, but need not ever come."""
         if self._half:
             self._owner.finish()
@@ -84,6 +85,7 @@ class ChildStream:
         self._transport: asyncio.SubprocessTransport | None = None
         self._stopped = False
         self._protocol: _Child | None = None
+        self._output = -1
 
     async def start(
         self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, nice: int = 0
@@ -94,16 +96,28 @@ class ChildStream:
             LinkError: it cannot be started.
         """
         loop = asyncio.get_running_loop()
+        output, theirs = os.pipe()
+        os.set_blocking(output, False)
+        with contextlib.suppress(OSError):  # an unprivileged user may have used up what pipes may hold
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             transport, self._protocol = await loop.subprocess_exec(
                 lambda: _Child(self),
                 *argv,
+                stdout=theirs,
                 env=dict(env) if env is not None else None,
                 start_new_session=True,
             )
-        except (OSError, ValueError) as error:
+        except BaseException as error:
+            os.close(output)
+            if not isinstance(error, OSError | ValueError):
+                raise
             cure = "Check the path of the program and its permissions"
             raise LinkError(f"cannot start {argv[0]}: {error}", link=self.name, cure=cure) from error
+        finally:
+            os.close(theirs)
+        self._output = output
+        loop.add_reader(output, self._read)
         if nice:
             # the child may be gone already, and then its priority does not matter
             with contextlib.suppress(OSError):
@@ -155,6 +169,17 @@ class ChildStream:
         said = f"; it said: {' | '.join(tail[-3:])}" if tail else ""
         return LinkError(f"the process {how}{said}", link=self.name)
 
+    @property
+    def room(self) -> bool:
+        """Whether it runs and takes bytes at once."""
+        return self.valve.open and self._transport is not None and not self._stopped
+
+    def put(self, data: bytes) -> None:
+        """Hand all bytes to the child at once; only while there is `room`."""
+        assert self._transport is not None, "put without room"
+        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
+        pipe.write(data)
+
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all bytes to the child.
 
@@ -183,6 +208,7 @@ class ChildStream:
             return
         # The transport is kept: it knows the exit status, which the error that ends the conversation tells.
         self._stopped = True
+        self._close_output()
         pipe = transport.get_pipe_transport(0)
         if pipe is not None:
             pipe.close()
@@ -199,14 +225,29 @@ class ChildStream:
         finally:
             transport.close()  # kills what a cancelled stop leaves behind
 
+    def _read(self) -> None:
+        """Its output can be read."""
+        try:
+            data = os.read(self._output, _READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self.inbox.put(data)
+        else:
+            self._close_output()
+            if self._protocol is not None:
+                self._protocol.half_ended()
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            asyncio.get_running_loop().remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+
     def _pause(self) -> None:
-        self._reader("pause_reading")
+        if self._output >= 0:
+            asyncio.get_running_loop().remove_reader(self._output)
 
     def _resume(self) -> None:
-        self._reader("resume_reading")
-
-    def _reader(self, verb: str) -> None:
-        if self._transport is not None and not self._stopped:
-            pipe = cast("asyncio.ReadTransport | None", self._transport.get_pipe_transport(1))
-            if pipe is not None and not pipe.is_closing():
-                pipe.pause_reading() if verb == "pause_reading" else pipe.resume_reading()
+        if self._output >= 0:
+            asyncio.get_running_loop().add_reader(self._output, self._read)

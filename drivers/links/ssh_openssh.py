@@ -22,7 +22,7 @@ from drivers.links.process import ChildStream
 from testbed.errors import HostKeyError, LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from drivers.links.endpoint import SshConfig
     from testbed.model.view import Health
@@ -182,6 +182,19 @@ class OpenSshLink:
             LinkError: it is gone, or takes nothing.
         """
         await self._child.write(data)
+
+    @property
+    def room(self) -> bool:
+        """Whether `put` may be called; see `drivers.links.stream.PromptLink`."""
+        return self._child.room
+
+    def put(self, data: bytes) -> None:
+        """Hand bytes on without waiting."""
+        self._child.put(data)
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Have what arrives handed over at once."""
+        self._child.inbox.listen(take)
 
     async def close(self) -> None:
         """End the client, within a few seconds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from drivers.links.health import Sign, next_health
 from testbed.errors import LinkError
@@ -13,6 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HIGH_BYTES = 4 << 20
+
+
+@runtime_checkable
+class PromptLink(Protocol):
+    """What a link may offer besides `testbed.ports.Link`: bytes pass in the call itself, without a task being woken."""
+
+    @property
+    def room(self) -> bool:
+        """Whether `put` may be called."""
+
+    def put(self, data: bytes) -> None:
+        """Hand all bytes on at once; only while there is `room`."""
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Have ``take`` called with what arrives from now on instead of keeping it for ``read``; it must not raise."""
 
 
 class Inbox:
@@ -32,10 +47,18 @@ class Inbox:
         self._size = 0
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self._listener: Callable[[bytes], None] | None = None
         self.full = False
 
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Call ``take`` with what arrives while nothing lies here, or nobody any more."""
+        self._listener = take
+
     def put(self, data: bytes) -> None:
-        """Append what arrived."""
+        """Append what arrived, or hand it to who listens."""
+        if self._listener is not None and not self._parts:
+            self._listener(data)
+            return
         self._parts.append(data)
         self._size += len(data)
         if self._size >= self._high and not self.full:
@@ -107,6 +130,11 @@ class Valve:
         """The buffer has room again."""
         self._room.set()
         self.health = next_health(self.health, Sign.HEARD)
+
+    @property
+    def open(self) -> bool:
+        """Whether the link is there and has room."""
+        return self.health is not Health.DOWN and self._room.is_set()
 
     def check(self) -> None:
         """Raise unless the link is there.

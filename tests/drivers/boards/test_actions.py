@@ -36,7 +36,8 @@ class Stage:
 
     def leave(self):
         flight, message = self.actions.next()
-        self.actions.mark_leaving(flight)
+        if self.actions.mark_leaving(flight):
+            self.actions.tell_sent(flight)
         self.actions.mark_sent(flight)
         return message
 
@@ -85,7 +86,7 @@ def test_an_unaccepted_action_is_repeated_after_its_line_time_and_ever_later():
             stage.t += 10 * MS
             stage.actions.tick(stage.t)
         assert again[1] == first
-        stage.actions.mark_leaving(again[0])
+        assert not stage.actions.mark_leaving(again[0])
         stage.actions.mark_sent(again[0])
         waits.append(stage.t - begun)
     assert waits[0] >= (300 + 2 * 164) * MS  # 100 bytes and the reply's at 1000 bytes/s, twice
@@ -136,6 +137,7 @@ def test_an_answer_faster_than_the_writer_still_has_its_sent_first():
     stage.order(1)
     flight, _ = stage.actions.next()
     stage.actions.mark_leaving(flight)
+    stage.actions.tell_sent(flight)
     stage.actions.failed(m.Failed("action", 1, "model", "no", "tb"))
     stage.actions.mark_sent(flight)
     assert [type(e) for e in stage.events] == [ev.Sent, ev.Failed]
