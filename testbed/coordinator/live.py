@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from testbed.errors import PolicyError, TestbedError
 from testbed.model import event as ev
 from testbed.model.action import NOTHING, Infer, Load
 from testbed.model.record import ClockProbe, PowerSamples
-from testbed.store.schema import Decided
+from testbed.store.schema import Decided, Logged
 from testbed.units import MS, Ns, S, to_s
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 LEAD: Ns = 20 * MS
 """Between the end of preparation and the first possible arrival."""
 
+
+_INSTRUMENTS = (ClockProbe, PowerSamples)
+_ENDS_OF_LOADS = (ev.Loaded, ev.Failed)
 
 PREPARE_LIMIT: Ns = 120 * S
 """Bound on the first plan, and again on the loads it asks for."""
@@ -97,7 +101,7 @@ class LiveTrial:
 
     def on_event(self, event: BoardEvent) -> None:
         """Take what a board driver tells; must be called on the event loop."""
-        if not isinstance(event, ClockProbe | PowerSamples):
+        if not isinstance(event, _INSTRUMENTS):
             self._handle(event)
 
     async def run(
@@ -113,15 +117,8 @@ class LiveTrial:
         Returns:
             start and end of the load on the coordinator's clock.
         """
-        loop = asyncio.get_running_loop()
-        self._broken = loop.create_future()
         try:
-            self._carry_out(self._core.start(time.monotonic_ns()))
-            for event in known:
-                self._handle(msgspec.structs.replace(event, t=time.monotonic_ns()))
-            await self._or_broken(self._planned.wait(), PREPARE_LIMIT)
-            self._check_loaded()
-            await self._or_broken(self._loaded.wait(), PREPARE_LIMIT)
+            await self.prepare(known)
             start = time.monotonic_ns() + LEAD
             self._wanted.extend(_shift(request, start) for request in requests)
             last = self._wanted[-1].arrival if self._wanted else start
@@ -138,14 +135,34 @@ class LiveTrial:
             self._handle(ev.Stop(t=time.monotonic_ns(), reason="interrupted"))
             raise
         finally:
-            self._wanted.clear()
-            for timer in (self._timer, self._next_arrival):
-                if timer is not None:
-                    timer.cancel()
-            if not self._broken.done():
-                self._broken.cancel()
-            for plan in self._plans:
-                plan.cancel()
+            self.finish()
+
+    async def prepare(self, known: Sequence[ev.CoreEvent]) -> None:
+        """Tell the core how the lab stands, and wait for the first plan and the loads it asks for; see `run`."""
+        self._broken = asyncio.get_running_loop().create_future()
+        self._carry_out(self._core.start(time.monotonic_ns()))
+        for event in known:
+            self._handle(msgspec.structs.replace(event, t=time.monotonic_ns()))
+        await self._or_broken(self._planned.wait(), PREPARE_LIMIT)
+        self._check_loaded()
+        await self._or_broken(self._loaded.wait(), PREPARE_LIMIT)
+        gc.freeze()  # what is there now stays: collections in the middle of requests need not look at it again
+
+    def submit(self, request: Request) -> None:
+        """Hand over a request that arrives now, for a closed loop: `prepare`, then this, then `finish`."""
+        self._handle(ev.Arrived(t=time.monotonic_ns(), request=request))
+
+    def finish(self) -> None:
+        """Drop what has not arrived yet, timers and plans; what is in flight is left to its boards."""
+        gc.unfreeze()
+        self._wanted.clear()
+        for timer in (self._timer, self._next_arrival):
+            if timer is not None:
+                timer.cancel()
+        if self._broken is not None and not self._broken.done():
+            self._broken.cancel()
+        for plan in self._plans:
+            plan.cancel()
 
     async def _or_broken(self, waiter: Coroutine[Any, Any, object], bound: Ns) -> None:
         """Wait, but no longer than ``bound``, and fail at once if the shell broke."""
@@ -185,20 +202,25 @@ class LiveTrial:
         try:
             while self._pending:
                 event = self._pending.popleft()
-                if self._events is not None:
-                    self._events.write(event)
-                effects = self._core.handle(event)
-                decision = self._core.decision
-                if self._events is not None and decision is not None and decision is not NOTHING:
-                    self._events.write(Decided(t=event.t, decision=decision))
-                self._carry_out(effects)
-                if isinstance(event, ev.Loaded | ev.Failed):
+                try:
+                    effects = self._core.handle(event)
+                    decision = self._core.decision
+                    self._carry_out(effects)
+                finally:  # behind the effects: nobody waits for the log
+                    self._log(event)
+                if decision is not None and decision is not NOTHING:
+                    self._log(Decided(t=event.t, decision=decision))
+                if isinstance(event, _ENDS_OF_LOADS):
                     self._loads.discard(event.action)
                     self._check_loaded()
         except TestbedError as error:
             self.break_off(error)
         finally:
             self._draining = False
+
+    def _log(self, entry: Logged) -> None:
+        if self._events is not None:
+            self._events.write(entry)
 
     def break_off(self, error: TestbedError) -> None:
         """End the trial with an error; called from a driver's reader, which must not die of it."""

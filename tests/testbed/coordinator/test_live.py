@@ -157,7 +157,9 @@ async def test_what_never_answers_is_aborted_at_the_limit() -> None:
 async def test_an_interrupt_records_what_is_open_as_aborted() -> None:
     rig = Rig(FakeBoard(spec("a", delay_s=0.05)))
     running = asyncio.create_task(rig.run(50, gap=5 * MS))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(10):
+        while not rig.boards["a"].seen:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.005)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -245,3 +247,16 @@ async def test_arrivals_wait_for_the_loads_of_the_first_plan() -> None:
     kinds = [type(e).__name__ for e in rig.events.entries]
     assert kinds.index("Loaded") < kinds.index("Arrived")
     assert len(records) == 3
+
+
+async def test_a_closed_loop_submits_the_next_request_as_one_is_recorded() -> None:
+    rig = Rig(FakeBoard(spec("a")))
+    await rig.boards["a"].open(rig.shell.on_event)
+    await rig.shell.prepare([ev.BoardUp(t=0, board="a", boot=1, resident=(("m", 1),))])
+    for i in range(5):
+        rig.shell.submit(Request(id=i, task="t", sample=i, arrival=time.monotonic_ns()))
+        async with asyncio.timeout(10):
+            while len(rig.records.entries) <= i:  # noqa: ASYNC110 - a sink has no event
+                await asyncio.sleep(0.001)
+    rig.shell.finish()
+    assert [r.outcome for r in rig.records.entries] == [Outcome.COMPLETED] * 5
