@@ -41,6 +41,9 @@ if TYPE_CHECKING:
                 OSError: the line broke.
             """
 
+        def more(self) -> bool:
+            """Whether `read` would give something now: nobody who waits may have been told of it."""
+
         def write(self, data: bytes) -> None:
             """Write all of it, waiting as long as the other side needs.
 
@@ -84,6 +87,10 @@ class _Descriptors:
             if error.errno == errno.EIO:  # the other end of a pseudo-terminal has gone
                 return None
             raise
+
+    def more(self) -> bool:
+        """Whether `read` would give something now."""
+        return bool(self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
         """Write all of it."""

@@ -170,7 +170,8 @@ class Service:
                 self._outlet.post(reply)
         if entry is None:
             return None
-        lane = self._residency.submit(entry, claim=not self._executing)
+        # The other reader sleeps on: what lies on the line already will not wake it, only what comes from now on.
+        lane = self._residency.submit(entry, claim=not self._executing and not self._line.more())
         if isinstance(lane, m.Failed):
             self._ledger.withdraw(entry)
             self._outlet.post(lane)

@@ -2,6 +2,8 @@ import os
 import threading
 import time
 
+from drivers.agent.ledger import Ledger
+from drivers.agent.service import Service
 from testbed.wire import PROTOCOL_VERSION, Tensor
 from testbed.wire import messages as m
 from testbed.wire.frames import encode_frame
@@ -38,6 +40,49 @@ def test_probes_are_answered_while_it_executes(start):
     assert reply.seq == 5
     assert t0 < reply.t1 <= reply.t1 + reply.held < time.monotonic_ns()
     assert reply.t1 + reply.held < host.expect(m.Done).finished
+
+
+class Stub:
+    """A line, an outlet and a residency of which only this test's questions are asked."""
+
+    lossy = False
+
+    def __init__(self):
+        self.rest = False
+        self.claims = []
+
+    def more(self):
+        return self.rest
+
+    def post(self, message):
+        raise AssertionError(message)
+
+    def submit(self, entry, *, claim):
+        self.claims.append(claim)
+        return "lane" if claim else None
+
+
+def test_a_reader_executes_itself_only_if_nothing_lies_unread_and_the_other_one_is_free():
+    stub = Stub()
+    service = Service(
+        stub,
+        stub,
+        Ledger(8),
+        stub,
+        None,
+        None,
+        facts=dict,
+        boot_id="",
+        sha256="",
+        now_ns=time.monotonic_ns,
+        max_message_bytes=1 << 20,
+    )
+    stub.rest = True  # a Cancel for instance, of which the other reader was not told
+    assert service._infer(infer(1)) is None
+    stub.rest = False
+    assert service._infer(infer(2)) == "lane"
+    assert service._infer(infer(3)) is None
+    assert stub.claims == [False, True, False]
 
 
 def test_it_receives_while_it_executes_and_refuses_beyond_its_credit(start):
