@@ -35,6 +35,7 @@ class Loader:
     def __init__(self, spec: BoardSpec, composition: Composition) -> None:
         """Nothing is resident."""
         self.resident: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
         self._spec = spec
         self._parts = composition
 
@@ -44,7 +45,7 @@ class Loader:
         """Evict, upload what is missing, load.
 
         Raises:
-            BoardError: unknown model, a file that is not what its hash says, or the agent refused.
+            BoardError: unknown model, a file that is not what its hash says, no room for it, or the agent refused.
             LinkError: the link was lost.
         """
         files = self._spec.models.get(model)
@@ -68,6 +69,17 @@ class Loader:
         loaded: m.Loaded = await talk.ask(order, ("request", number), limit)
         if not loaded.ok:
             raise BoardError(f"{model} could not be loaded: {loaded.text}", board=self._spec.id)
+        self._bytes[model] = loaded.memory_bytes
+        used = loaded.memory_bytes + sum(self._bytes.get(name, 0) for name in self.resident if name != model)
+        if self._spec.memory_bytes is not None and used > self._spec.memory_bytes:
+            number = talk.take_request()
+            await talk.ask(m.UnloadModel(number, model), ("request", number), limit)
+            self.resident.pop(model, None)
+            raise BoardError(
+                f"{model} does not fit: {used} of {self._spec.memory_bytes} bytes",
+                board=self._spec.id,
+                cure="Evict another model first, or raise memory_bytes in the lab file",
+            )
         self.resident[model] = instances
         return loaded
 

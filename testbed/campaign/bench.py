@@ -12,6 +12,7 @@ from testbed.campaign.data import Data
 from testbed.campaign.services import measure_services, profile_of
 from testbed.coordinator.instruments import Instruments
 from testbed.coordinator.inventory import Inventory, board_specs
+from testbed.errors import ConfigError
 from testbed.model.profile import HwProfile, ProfileBook
 from testbed.store.profiles import find_folder, load_profiles
 
@@ -95,13 +96,29 @@ async def _warm(
     progress: Progress,
     known: Mapping[str, Mapping[str, HwProfile]],
 ) -> Bench:
-    """Warm every model up, and measure what no profile is known of."""
+    """Warm every model up that is held from the start, and measure what no profile is known of.
+
+    Raises:
+        ConfigError: nothing is known of a model that is loaded later only.
+    """
     rows: dict[tuple[str, str], HwProfile] = {}
     pairs = [(board, model) for board, spec in inventory.specs.items() for model in spec.models]
     progress.start("warm-up", len(pairs))
     for board, model in pairs:
+        spec = inventory.specs[board]
+        profile = spec.profiles.get(model) or known.get(board, {}).get(model)
+        if model not in spec.at_start:
+            if profile is None:
+                raise ConfigError(
+                    f"{model} is not held from the start, so it cannot be measured now",
+                    file=lab.file,
+                    key=f"boards.{board}.profiles",
+                    cure="Name a folder of hwprofiles that has it, or add it to resident",
+                )
+            rows[board, model] = profile
+            progress.advance()
+            continue
         await measure_services(inventory, data, board, model, batches=(1,), repeats=warmup)
-        profile = inventory.specs[board].profiles.get(model) or known.get(board, {}).get(model)
         if profile is None:
             services = await measure_services(
                 inventory, data, board, model, batches=(1,), repeats=PROFILE_EXECUTIONS

@@ -94,6 +94,7 @@ async def play_trial(
             journal.write(Note(t=time.monotonic_ns(), text=text))
         watched = on_this_host(bench.inventory.facts.values())
         try:
+            await bench.inventory.restore()
             await _quiet(journal, IDLE_BEFORE, campaign.measure.idle_s)
             await bench.inventory.probe(campaign.measure.probes)
             before = snapshot(pids=watched)

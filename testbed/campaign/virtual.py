@@ -23,6 +23,7 @@ from testbed.coordinator.core import Core
 from testbed.coordinator.inventory import board_setups
 from testbed.coordinator.labfile import read_lab
 from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
+from testbed.coordinator.residency import Residency
 from testbed.coordinator.simulate import ON_COORDINATOR, Costs, VirtualTrial
 from testbed.errors import ConfigError
 from testbed.model import event as ev
@@ -241,6 +242,11 @@ def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, Mod
             {model: virtual.profiles.rows[board, model] for model in table.models},
             {model: answers[model] for model in table.models},
             np.random.default_rng(stream),
+            Residency(
+                {model: virtual.profiles.rows[board, model] for model in table.models},
+                table.resident,
+                table.memory_bytes,
+            ),
         )
     return boards
 
@@ -249,7 +255,7 @@ def _known(virtual: VirtualLab) -> list[ev.CoreEvent]:
     events: list[ev.CoreEvent] = []
     for board, (table, _) in virtual.lab.boards.items():
         link = virtual.links[board]
-        resident = tuple((model, 1) for model in table.models)
+        resident = tuple((model, 1) for model in table.at_start)
         events.append(ev.BoardUp(t=0, board=board, boot=ON_COORDINATOR, resident=resident))
         events.append(
             ev.NetworkSeen(

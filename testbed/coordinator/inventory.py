@@ -73,6 +73,8 @@ def board_specs(
                 file=lab.file,
                 models={model: models[model] for model in table.models},
                 profiles=known,
+                resident=table.resident,
+                memory_bytes=table.memory_bytes,
                 state=state / name,
                 seed=seed * 1000 + index,
                 fence=time.time_ns(),
@@ -162,7 +164,7 @@ class Inventory:
 
     async def _open_one(self, board: CheckableBoard, on_open: Callable[[], None]) -> None:
         self.facts[board.id] = await board.open(self._on_event)
-        for model in self.specs[board.id].models:
+        for model in self.specs[board.id].at_start:
             await self.load(board.id, model)
         on_open()
 
@@ -181,6 +183,24 @@ class Inventory:
             resident = dict(up.resident) | {model: 1}
             self._up[board] = ev.BoardUp(t=up.t, board=board, boot=up.boot, resident=tuple(resident.items()))
         return loaded
+
+    async def restore(self) -> None:
+        """Have every board hold what it held at the start: a policy of an earlier trial may have swapped models.
+
+        Raises:
+            BoardError: a load failed, or took longer than its bound.
+        """
+        for spec in self.specs.values():
+            up = self._up.get(spec.id)
+            if spec.resident is None or up is None:
+                continue
+            others = tuple(model for model in spec.models if model not in spec.resident)
+            for model in spec.resident:
+                await self._own_order(
+                    Load(id=self._own_id(), board=spec.id, model=model, evict=others), LOAD_LIMIT
+                )
+            held = tuple((model, 1) for model in spec.resident)
+            self._up[spec.id] = ev.BoardUp(t=up.t, board=spec.id, boot=up.boot, resident=held)
 
     async def execute(
         self,

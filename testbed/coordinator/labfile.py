@@ -43,6 +43,7 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         models: names in the zoo (or the experiment's catalogue) that it may run.
         profiles: folder in hwprofiles with what is known of them; ``None`` has them measured at the start.
+        resident: of ``models``, those held from the start; ``None`` for all. Policies load others as they need them.
         memory_bytes: room for models. cores: processing units inside. price_per_s: cost of its time.
     """
 
@@ -50,9 +51,15 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     site: Literal["edge", "dc"]
     models: tuple[str, ...]
     profiles: str | None = None
+    resident: tuple[str, ...] | None = None
     memory_bytes: int | None = None
     cores: tuple[Core, ...] = ()
     price_per_s: float | None = None
+
+    @property
+    def at_start(self) -> tuple[str, ...]:
+        """Models held from the start."""
+        return self.models if self.resident is None else self.resident
 
 
 class InstrumentTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -148,6 +155,14 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
     for board, table in top.boards.items():
         key = f"boards.{board}"
         common = parse_options({k: v for k, v in table.items() if k in names}, BoardTable, file=file, key=key)
+        for model in common.at_start:
+            if model not in common.models:
+                raise ConfigError(
+                    f"{model!r} is not among the board's models",
+                    file=file,
+                    key=f"{key}.resident",
+                    cure=did_you_mean(model, common.models),
+                )
         boards[board] = (common, {k: v for k, v in table.items() if k not in names})
     switches = _instruments("switches", top.switches, boards, file)
     _check_one_switch_each(switches, file)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
+from testbed.coordinator.residency import Residency
 from testbed.model.energy import Energy
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.origin import Origin
@@ -144,11 +145,13 @@ class ModelledBoard:
         profiles: Mapping[ModelId, HwProfile],
         answers: Mapping[ModelId, Answers],
         rng: np.random.Generator,
+        residency: Residency | None = None,
     ) -> None:
-        """An idle board with every model of ``profiles`` on its disk."""
+        """An idle board with every model of ``profiles`` on its disk, and in memory unless told otherwise."""
         self.id = board
         self.link = link
         self.busy: dict[ModelId, Ns] = dict.fromkeys(profiles, 0)
+        self.residency = residency or Residency(profiles)
         self._profiles = profiles
         self._answers = answers
         self._rng = rng
@@ -158,11 +161,6 @@ class ModelledBoard:
         self._half = link.rtt // 2
         self._reply = link.rtt - link.rtt // 2 + round(link.reply_bytes / link.down_bytes_per_s * S)
         self._lanes: dict[int, deque[Flying]] = {}
-
-    def load_time(self, model: ModelId) -> Ns:
-        """How long it takes to make a model resident; 0 where no profile says."""
-        quantity = self._profiles[model].load_ms
-        return 0 if quantity is None else round(quantity.value * 1e6)
 
     def energy(self, span: Ns) -> Energy:
         """Energy over a span that holds all of its work, by the watts of its profiles; ``None`` with a reason.

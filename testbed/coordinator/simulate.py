@@ -159,13 +159,39 @@ class VirtualTrial:
         if isinstance(order, Infer):
             flying = board.take(order, samples, self._payload_bytes(order, samples), leaves)
             self._flying[order.id] = flying
-            self._answer(flying)
+            if board.residency.holds(order.model, flying.received):
+                self._answer(flying)
+            else:
+                self._fail(board, flying, flying.received)
         elif isinstance(order, Load):
-            load = board.load_time(order.model)
-            t = leaves + board.link.rtt + load
-            self._at(t, ev.Loaded(t=t, action=order.id, board=board.id, model=order.model, load=load))
+            self._load(board, order, leaves)
         else:
             self._cancel(board, order, leaves)
+
+    def _load(self, board: ModelledBoard, order: Load, leaves: Ns) -> None:
+        """What is evicted fails where it has not started."""
+        arrives = leaves + board.link.rtt // 2
+        for flying in [f for f in self._flying.values() if f.order.board == board.id] if order.evict else ():
+            if flying.order.model in order.evict:
+                self._fail(board, flying, arrives)
+        ready, took, error = board.residency.load(order, arrives)
+        t = ready + board.link.rtt - board.link.rtt // 2
+        if error:
+            self._at(t, ev.Failed(t=t, action=order.id, error=error))
+        else:
+            self._at(t, ev.Loaded(t=t, action=order.id, board=board.id, model=order.model, load=took))
+
+    def _fail(self, board: ModelledBoard, flying: Flying, arrives: Ns) -> None:
+        """An order whose model is not there when it arrives, or is taken away before it starts."""
+        behind = board.cancel(flying, arrives - 1)
+        if behind is None:
+            return
+        self._land(flying)
+        for moved in behind:
+            self._answer(moved)
+        t = arrives + board.link.rtt - board.link.rtt // 2
+        error = f"{flying.order.model!r} is not resident"
+        self._at(t, ev.Failed(t=t, action=flying.order.id, error=error))
 
     def _answer(self, flying: Flying) -> None:
         assert flying.execution is not None

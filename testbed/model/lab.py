@@ -50,6 +50,7 @@ class BoardSpec(Struct, frozen=True, kw_only=True):
         models: what may be asked of it. profiles: what is known of these models on it.
         seed: for everything random about an emulated part.
         state: folder for sockets, keys and logs of this run.
+        resident: of ``models``, those to hold from the start. memory_bytes: room for models, or ``None`` for enough.
         fence: fencing token; grows with every run, an agent refuses an older one.
     """
 
@@ -61,8 +62,15 @@ class BoardSpec(Struct, frozen=True, kw_only=True):
     models: dict[ModelId, ModelFiles]
     profiles: dict[ModelId, HwProfile]
     state: Path
+    resident: tuple[ModelId, ...] | None = None
+    memory_bytes: int | None = None
     seed: int = 0
     fence: int = 0
+
+    @property
+    def at_start(self) -> tuple[ModelId, ...]:
+        """Models held from the start."""
+        return tuple(self.models) if self.resident is None else self.resident
 
 
 class MeterSpec(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ class FakeBoard:
         self.refuses = bool(spec.options.get("refuse_models", False))
         self.opened = self.closed = 0
         self.seen: list[tuple[int, ...]] = []
+        self.loads: list[Load] = []
         self._spec = spec
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
@@ -47,6 +48,7 @@ class FakeBoard:
         self, order: Infer | Load | Cancel, payload: Payload | None = None, samples: tuple[int, ...] = ()
     ) -> None:
         if isinstance(order, Load):
+            self.loads.append(order)
             now = time.monotonic_ns()
             if self.refuses:
                 self._sink(ev.Failed(t=now, action=order.id, error="no memory"))

@@ -111,3 +111,35 @@ def test_building_contacts_nothing(tmp_path: Path, lab_text: str) -> None:
     inventory = make(tmp_path, lab_text)
     board = build_board(inventory.specs["a"])
     assert board.opened == 0  # type: ignore[attr-defined]
+
+
+SWAPPABLE = """
+schema = 1
+name = "x"
+[boards.a]
+kind = "fake"
+site = "edge"
+models = ["m", "n"]
+resident = ["m"]
+memory_bytes = 1000
+"""
+
+
+async def test_only_what_is_held_from_the_start_is_loaded_and_a_swap_is_undone(
+    tmp_path: Path, lab_text: str
+) -> None:
+    inventory = make(tmp_path, SWAPPABLE)
+    await inventory.open()
+    try:
+        assert [model for _, model in inventory.loads] == ["m"]
+        assert inventory.specs["a"].memory_bytes == 1000
+        board = inventory.boards["a"]
+        await inventory.load("a", "n")
+        await inventory.restore()
+        assert isinstance(board, FakeBoard)
+        last = board.loads[-1]
+        assert (last.model, last.evict) == ("m", ("n",))
+        [up] = [e for e in inventory.known() if isinstance(e, ev.BoardUp)]
+        assert up.resident == (("m", 1),)
+    finally:
+        await inventory.close()

@@ -15,6 +15,7 @@ from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
 from testbed.coordinator.simulate import Costs, VirtualTrial
 from testbed.coordinator.state import BoardSetup
 from testbed.model import event as ev
+from testbed.model.action import Load
 from testbed.model.profile import ProfileBook
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
@@ -136,3 +137,30 @@ def test_what_is_open_at_the_limit_is_aborted() -> None:
     assert len(outcomes) == 100
     assert Outcome.ABORTED in outcomes
     assert Outcome.COMPLETED in outcomes
+
+
+class Swaps(FirstWins):
+    """Orders one load that evicts, then asks for the model that was evicted."""
+
+    def __init__(self, boards: tuple[str, ...], at: int) -> None:
+        super().__init__(boards)
+        self._swap_at = at
+        self._count = 0
+
+    def decide(self, now: int, view: Any) -> Any:
+        decision = super().decide(now, view)
+        self._count += len(view.touched)
+        if self._count == self._swap_at:
+            load = Load(id=view.new_id(), board="a", model="n", evict=("m",))
+            decision = msgspec.structs.replace(decision, actions=(*decision.actions, load))
+        return decision
+
+
+def test_what_was_evicted_fails_with_its_reason_and_nothing_hangs() -> None:
+    records, core = play(stream(4, 50 * MS), {"a": LinkModel(rtt=2 * MS)}, Swaps(("a",), 3))
+    assert len(records) == 4
+    assert core.open_requests == 0
+    errors = [step.error for r in records for step in r.steps if step.error]
+    assert errors
+    assert set(errors) == {"'m' is not resident"}
+    assert [r.outcome for r in records].count(Outcome.FAILED) >= 1
