@@ -7,6 +7,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING
 
+from testbed.campaign.pattern import Ear, align_meters, beside, play_patterns
 from testbed.campaign.policies import make_policy
 from testbed.campaign.services import on_this_host
 from testbed.coordinator.core import Core
@@ -95,6 +96,7 @@ async def play_trial(
         watched = on_this_host(bench.inventory.facts.values())
         try:
             await bench.inventory.restore()
+            played = await play_patterns(bench)
             await _quiet(journal, IDLE_BEFORE, campaign.measure.idle_s)
             await bench.inventory.probe(campaign.measure.probes)
             before = snapshot(pids=watched)
@@ -105,13 +107,16 @@ async def play_trial(
             journal.write(host_use(before, snapshot(pids=watched)))
             await bench.inventory.probe(campaign.measure.probes)
             await _quiet(journal, IDLE_AFTER, campaign.measure.idle_s)
+            played += await play_patterns(bench)
         except asyncio.CancelledError:
             journal.end(TrialStatus.ABORTED, counters=_floats(core.counters), reason="interrupted")
             raise
         finally:
             bench.inventory.listener = lambda _: None
         status, reason = _judge(tally, listener)
-        journal.end(status, counters=_floats(core.counters) | listener.audits, reason=reason)
+        ear = listener.ear
+        aligned = align_meters(played, beside(bench), bench.inventory.facts, ear.samples, ear.probes)
+        journal.end(status, counters=_floats(core.counters) | listener.audits, reason=reason, aligned=aligned)
         return status
 
 
@@ -160,10 +165,16 @@ class _Listener:
         self.down: dict[str, str] = {}
         self.lost: list[str] = []
         self.audits: dict[str, float] = {}
+        self.ear = Ear()
 
     def __call__(self, event: BoardEvent) -> None:
         match event:
-            case ClockProbe() | PowerSamples():
+            case ClockProbe():
+                self.ear.probes.append(event)
+                self._keep(event)
+                return
+            case PowerSamples():
+                self.ear.sampled(event)
                 self._keep(event)
                 return
             case BoardDown():

@@ -8,9 +8,11 @@ window while more energy is drawn, so that counts would be correlated with the e
 bound to give the whole net energy of the loads back: what the board draws above idle without executing is in the
 figures too, since nothing else is there to bear it.
 
-The time spent in a window is taken as the meter would have shown it: as samples over the same windows (and as long as
-their delay is unknown over that, too), summed by the same rule. A meter smears what happens at a window's edge; a sharp
-count against a smeared energy would err with what is counted, and bias the fit as well.
+The time spent in a window is taken as the meter would have shown it: as samples, summed by the same rule. A meter
+smears what happens at a window's edge; a sharp count against a smeared energy would err with what is counted, and bias
+the fit as well. Each sample is over the window of the meter's, over the time to the next one where that is longer, and
+over what the delay is unknown by: what the meter did not look at, or not when it is thought to, is then an error of the
+energy alone, which the scatter shows, and not of the time.
 
 Uncertainty: the scatter about the fit (type A: GUM 4.2, and H.3 for a line), widened by (1 + r)/(1 - r) where
 neighbouring windows err alike with correlation r > 0; idle power, wrong by the same in every window; gain and the
@@ -36,6 +38,7 @@ from scipy.optimize import nnls
 
 from testbed.measure.budget import budget
 from testbed.measure.integral import Integral
+from testbed.measure.shares import busy_upto
 from testbed.model.energy import PowerTrace
 from testbed.units import to_s
 
@@ -55,7 +58,7 @@ MOST_WINDOWS = 5_000
 WHOLE = 100.0
 """Weight of the loads' whole energy beside that of one window, so that the fit gives it back to 1e-4 and better."""
 SHORTEST_NS = 1_000
-"""What an instant lasts, for a meter of which nobody said how long it looks."""
+"""What an instant lasts at least."""
 
 
 class Windows(Struct, frozen=True, kw_only=True):
@@ -216,10 +219,14 @@ def attribute(loads: Sequence[Windows], kinds: Sequence[str]) -> Attribution | s
 def _busy(book: EnergyBook, cuts: NDArray[np.int64], executions: NDArray[np.int64]) -> NDArray[np.float64]:
     """Time spent executing in each window, as this meter would have shown it at 1 W [s]."""
     trace, late = book.trace, book.trace.traits.delay_bound_ns
-    begin = np.append(trace.t[:1], trace.t[:-1]) if book.trace.traits.quantity == "counter" else trace.t
-    begin = begin - max(trace.traits.window_ns, SHORTEST_NS) - late
-    end = trace.t + late
-    shown = (_upto(end, executions) - _upto(begin, executions)) / ((end - begin) / 1e9)
+    if trace.traits.quantity == "counter":
+        begin, end = np.append(trace.t[:1] - SHORTEST_NS, trace.t[:-1]) - late, trace.t + late
+    else:
+        spacing = book.integral.spacing if book.integral is not None else 0
+        middle = trace.t - trace.traits.window_ns // 2
+        half = max(trace.traits.window_ns, spacing, SHORTEST_NS) // 2 + late
+        begin, end = middle - half, middle + half
+    shown = (busy_upto(end, executions) - busy_upto(begin, executions)) / ((end - begin) / 1e9)
     like = PowerTrace(
         t=trace.t,
         power_w=shown,
@@ -230,18 +237,6 @@ def _busy(book: EnergyBook, cuts: NDArray[np.int64], executions: NDArray[np.int6
         traits=trace.traits,
     )
     return Integral(like).between(cuts[:-1], cuts[1:])
-
-
-def _upto(t: NDArray[np.int64], executions: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Time spent executing up to each instant [s]: what began at s adds t - s, what ended at e takes t - e back."""
-    found = np.zeros(t.size)
-    for column, sign in ((0, 1.0), (1, -1.0)):
-        at = np.sort(executions[:, column])
-        behind = (at - t[0]).astype(np.float64) / 1e9
-        before = np.searchsorted(at, t)
-        sums = np.concatenate(([0.0], np.cumsum(behind)))
-        found += sign * (before * ((t - t[0]) / 1e9) - sums[before])
-    return found
 
 
 def _alike(residual: NDArray[np.float64], sizes: Sequence[int]) -> float:

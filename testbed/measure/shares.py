@@ -52,3 +52,15 @@ def share_out(book: EnergyBook, span: Span, executions: NDArray[np.int64]) -> Sh
         pauses_j=float(parts[running == 0].sum()),
         total_j=float(parts.sum()),
     )
+
+
+def busy_upto(t: NDArray[np.int64], executions: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Time spent executing up to each instant [s]: what began at s adds t - s, what ended at e takes t - e back."""
+    found = np.zeros(t.size)
+    for column, sign in ((0, 1.0), (1, -1.0)):
+        at = np.sort(executions[:, column])
+        behind = (at - t[0]).astype(np.float64) / 1e9
+        before = np.searchsorted(at, t)
+        sums = np.concatenate(([0.0], np.cumsum(behind)))
+        found += sign * (before * ((t - t[0]) / 1e9) - sums[before])
+    return found

@@ -8,21 +8,26 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from testbed.measure.align import offsets_at
+from testbed.measure.clocksync import COORDINATOR
 from testbed.model.energy import UNKNOWN_METER, PowerTrace
 from testbed.model.origin import Origin, weakest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from testbed.measure.clocksync import ClockBook
     from testbed.model.meter import MeterTraits
-    from testbed.model.record import PowerSamples
+    from testbed.model.record import Alignment, PowerSamples
 
 
 def total_trace(
-    blocks: Iterable[PowerSamples], clocks: ClockBook, traits: MeterTraits | None = None
+    blocks: Iterable[PowerSamples],
+    clocks: ClockBook,
+    traits: MeterTraits | None = None,
+    aligned: Sequence[Alignment] = (),
 ) -> PowerTrace | str:
     """The board's total power on the coordinator's clock: the sum of its total rails and of no others.
 
@@ -32,6 +37,8 @@ def total_trace(
     Args:
         blocks: of one meter; several boots may follow each other.
         traits: what is known of the meter; without, its samples are taken as they stand.
+        aligned: what load patterns told of its stamps, if they are the coordinator's: taken off, and then their
+            uncertainty stands in place of that of the delay.
 
     Returns:
         The trace, or why there is none.
@@ -63,11 +70,16 @@ def total_trace(
             :, columns
         ]
         limits = [known.rail(rail).full_scale_w for rail in block.total]
-        times.append(converted[0] - known.delay_ns)
+        t, bounds = converted[0] - known.delay_ns, converted[1]
+        late = offsets_at(aligned, t) if block.boot == COORDINATOR else None
+        if late is not None:
+            t, bounds = t - late[0], bounds + late[1]
+            known = msgspec.structs.replace(known, delay_bound_ns=0)
+        times.append(t)
         powers.append(watts.sum(axis=1))
         full = np.any(watts >= [math.inf if limit is None else limit for limit in limits], axis=1)
         over.append(np.repeat(converted[0][full, None], 2, axis=1))
-        bound = max(bound, int(converted[1].max()))
+        bound = max(bound, int(bounds.max()))
         origins.add(Origin(block.origin))
         last = block
     if last is None:

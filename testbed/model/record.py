@@ -120,3 +120,22 @@ class PowerSamples(Struct, frozen=True, kw_only=True, tag="power"):
     origin: str
     dropped: int = 0
     faults: tuple[SampleFault, ...] = ()
+
+
+class Alignment(Struct, frozen=True, kw_only=True):
+    """How far a meter's stamps are off, as a load pattern played on its board shows.
+
+    Attributes:
+        at: middle of the pattern, coordinator's clock [ns].
+        offset: what the stamps are late by, the meter's own delay apart; ``None`` where it could not be had.
+        error: its standard uncertainty [ns]. correlation: of the samples with the pattern at that offset.
+        reason: why there is no offset, or an empty string.
+    """
+
+    board: str
+    meter: str
+    at: Ns
+    offset: Ns | None = None
+    error: Ns = 0
+    correlation: float = 0.0
+    reason: str = ""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from testbed.measure.clocksync import ClockBook
+    from testbed.model.record import Alignment
     from testbed.store.reader import Attempt
 
 WIDEST_FIRST = ("wall", "board", "rail", "chip", None)
@@ -81,6 +82,7 @@ def meter_rows(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) -> I
                 covered_frac=energy.covered_frac,
                 gap_frac=energy.gap_frac,
                 budget=energy.budget,
+                aligned=alignments(attempt, reading.board, reading.meter),
                 reason=energy.reason,
             )
 
@@ -112,6 +114,12 @@ def cross_checks(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) ->
             )
 
 
+def alignments(attempt: Attempt, board: BoardId, meter: str) -> tuple[Alignment, ...]:
+    """What load patterns told of a meter's stamps during a trial."""
+    told = attempt.end.aligned if attempt.end is not None else ()
+    return tuple(a for a in told if (a.board, a.meter) == (board, meter))
+
+
 def _rank(reading: Reading) -> tuple[bool, int, float, str]:
     sigma = reading.energy.sigma_j
     return (
@@ -127,7 +135,7 @@ def _read(attempt: Attempt, clocks: ClockBook, board: BoardId, meter: str) -> Re
     traits = facts.meters.get(meter) if facts is not None else None
     kind = traits.metered if traits is not None else None
     blocks = [block for block in attempt.power if (block.board, block.meter) == (board, meter)]
-    trace = total_trace(blocks, clocks, traits)
+    trace = total_trace(blocks, clocks, traits, alignments(attempt, board, meter))
     load = attempt.window(LOAD)
     if isinstance(trace, str) or load is None:
         why = trace if isinstance(trace, str) else "the trial has no load window"

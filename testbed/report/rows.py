@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from testbed.measure.pace import Pace
 from testbed.measure.stats import Estimate
+from testbed.model.record import Alignment
 from testbed.store.reader import Damage
 from testbed.store.schema import Footer, Header
 
@@ -74,6 +75,7 @@ class MeterRow(Struct, frozen=True, kw_only=True):
         metered: what it covers: chip, rail, board or wall; empty where nobody said.
         used: its figure stands for the board.
         sigma_j: of the net (of the gross without one). sigma_gross_j: of the gross. budget: what makes the former [J].
+        aligned: what load patterns told of its stamps, for a meter beside the board.
         idle_drift_w: idle power after less before. covered_frac, gap_frac: see `testbed.model.energy.Energy`.
     """
 
@@ -94,6 +96,7 @@ class MeterRow(Struct, frozen=True, kw_only=True):
     covered_frac: float | None
     gap_frac: float | None
     budget: dict[str, float]
+    aligned: tuple[Alignment, ...]
     reason: str
 
 

@@ -24,7 +24,7 @@ from testbed.model.environment import HostUse
 from testbed.model.event import CoreEvent
 from testbed.model.lab import BoardFacts
 from testbed.model.profile import HwProfile
-from testbed.model.record import ClockProbe, PowerSamples, RequestRecord, TrialStatus
+from testbed.model.record import Alignment, ClockProbe, PowerSamples, RequestRecord, TrialStatus
 from testbed.units import Ns
 
 SCHEMA = 1
@@ -100,6 +100,7 @@ class TrialEnd(Struct, frozen=True, kw_only=True, tag="end"):
 
     Attributes:
         counters: whatever the coordinator counted, by name.
+        aligned: of meters beside the boards, before and after the load.
         reason: why the status is not ``ok``.
     """
 
@@ -109,6 +110,7 @@ class TrialEnd(Struct, frozen=True, kw_only=True, tag="end"):
     requests: int
     counters: dict[str, float] = {}
     reason: str = ""
+    aligned: tuple[Alignment, ...] = ()
 
 
 Entry: TypeAlias = (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from testbed.model.record import TrialStatus
+    from testbed.model.record import Alignment, TrialStatus
     from testbed.store.schema import Entry
 
 EVENT_BUFFER_BYTES = 64 * 1024
@@ -213,7 +213,14 @@ class TrialWriter:
         self._hash.update(block)
         _write_all(self._fd, block, self.path)
 
-    def end(self, status: TrialStatus, *, counters: dict[str, float] | None = None, reason: str = "") -> None:
+    def end(
+        self,
+        status: TrialStatus,
+        *,
+        counters: dict[str, float] | None = None,
+        reason: str = "",
+        aligned: tuple[Alignment, ...] = (),
+    ) -> None:
         """Write the last line, make everything durable, and let go.
 
         Raises:
@@ -228,6 +235,7 @@ class TrialWriter:
                 requests=start.requests,
                 counters=counters or {},
                 reason=reason,
+                aligned=aligned,
             )
         )
         self._flush()

@@ -46,6 +46,9 @@ def test_its_samples_go_to_the_journal_and_its_energy_to_the_report(folder: Path
     (facts,) = [facts for facts in attempt.boards if facts.id == "jetson"]
     assert facts.meters["psu"].metered == "wall"
     assert facts.meters["ina3221"].quantity == "average"
+    assert attempt.end is not None
+    assert [(a.board, a.meter) for a in attempt.end.aligned] == [("jetson", "psu")] * 2, "before and after"
+    assert all((a.offset is None) == bool(a.reason) for a in attempt.end.aligned)
     analysis = analyse(run)
     rows = {row.meter: row for row in analysis.meters}
     assert set(rows) == {"ina3221", "psu"}

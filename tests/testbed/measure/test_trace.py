@@ -12,7 +12,7 @@ from testbed.measure.trace import total_trace
 from testbed.model.energy import UNKNOWN_METER
 from testbed.model.meter import MeterTraits, RailTraits
 from testbed.model.origin import Origin
-from testbed.model.record import PowerSamples, SampleFault
+from testbed.model.record import Alignment, PowerSamples, SampleFault
 from testbed.units import MS, S
 
 BLOCK = PowerSamples(
@@ -75,3 +75,13 @@ def test_samples_and_faults_at_the_end_of_the_range_are_marked():
     late = msgspec.structs.replace(BLOCK, t=(), power_w=(), faults=(fault, other))
     found = total_trace([BLOCK, late], ClockBook({}), traits)
     assert found.over.tolist() == [[2 * S, 2 * S], [4 * S, 5 * S]]
+
+
+def test_what_a_load_pattern_told_is_taken_off_and_its_error_stands_for_the_delays():
+    traits = MeterTraits(quantity="instant", delay_ns=5 * MS, delay_bound_ns=80 * MS)
+    aligned = (Alignment(board="b", meter="ina3221", at=S, offset=30 * MS, error=2 * MS),)
+    found = total_trace([BLOCK], ClockBook({}), traits, aligned)
+    assert found.t.tolist() == [-35 * MS, S - 35 * MS, 2 * S - 35 * MS]
+    assert (found.bound, found.traits.delay_bound_ns) == (4 * MS, 0)
+    failed = (Alignment(board="b", meter="ina3221", at=S, reason="not seen"),)
+    assert total_trace([BLOCK], ClockBook({}), traits, failed).traits.delay_bound_ns == 80 * MS

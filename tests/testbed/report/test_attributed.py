@@ -51,11 +51,12 @@ def test_targets_have_an_energy_and_together_they_are_the_policys(run):
         assert "without host (no power meter)" in target.energy.scope
         assert 0 < target.energy.sigma_mj < target.energy.net_mj
     together = sum(t.energy.net_mj * t.answered for t in policy.targets)
-    service_s = next(row.mean_ms * row.executions for row in made.work if row.board == "jetson") / 1e3
-    assert together == pytest.approx((ACTIVE_W - IDLE_W) * service_s * 1e3, rel=0.02)
-    # The meter sees one instant in 100 ms; what that leaves open is in the sigma of the integrated figure.
+    # A regression is bound to give the loads' energy back; the meter sees an instant in 100 ms, and says what of it.
     assert policy.energy.how == "integrated"
-    assert abs(together / policy.answered - policy.energy.net_mj) < 3 * policy.energy.sigma_mj
+    assert together == pytest.approx(policy.energy.net_mj * policy.answered, rel=0.05)
+    service_s = next(row.mean_ms * row.executions for row in made.work if row.board == "jetson") / 1e3
+    sigma = policy.energy.sigma_mj * policy.answered
+    assert abs(together - (ACTIVE_W - IDLE_W) * service_s * 1e3) < 3 * sigma
 
 
 def test_an_execution_has_an_energy_with_its_kind(run):
