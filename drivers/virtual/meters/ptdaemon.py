@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _VOLTS = 230.0
 _POWER_FACTOR = 0.9
+_AUTO = {"A": "0.500000", "V": "300.000000"}
+IDENTITY = (
+    "VirtualWT310,1000,1,1,1,1,0,1,1,version=1.9.2-virtual,OS=none,mode=power,1,1,1,0,0,no_cal_date,TESTBED;0"
+)
 
 
 class VirtualPtd:
@@ -81,7 +85,7 @@ class VirtualPtd:
             if line == "Hello":
                 return ["Hello, PTDaemon here!"]
             if line == "Identify":
-                return ["Virtual WT310,1,0,testbed,version=1.9.1-virtual"]
+                return [IDENTITY]
             if line == "RR":
                 auto, value = zip(*(self._told(letter) for letter in ("A", "V")), strict=True)
                 return [f"Ranges,{auto[0]},{value[0]},{auto[1]},{value[1]}"]
@@ -91,7 +95,9 @@ class VirtualPtd:
             if command == "Go" and len(words) == 3:
                 self._interval_s, self._mark = float(words[0]) / 1e3, words[2]
                 self._due = time.monotonic() + self._interval_s
-                return [f"Starting untimed measurement, maximum {10**6} samples at {words[0]} ms"]
+                return [
+                    f"Starting untimed measurement, maximum 500000 samples at {words[0]}ms with 0 rampup samples"
+                ]
             if line == "Stop":
                 running, self._mark = bool(self._mark), ""
                 return ["Stopping untimed measurement" if running else "Error: no measurement to stop"]
@@ -105,7 +111,7 @@ class VirtualPtd:
 
     def _told(self, letter: str) -> tuple[str, str]:
         fixed = self._ranges[letter]
-        return ("1", "-1.0") if fixed == "Auto" else ("0", fixed)
+        return ("1", _AUTO[letter]) if fixed == "Auto" else ("0", f"{float(fixed):.6f}")
 
     def _unread(self, line: str) -> list[str]:
         if line != self._reads:

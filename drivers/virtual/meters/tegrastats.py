@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> int:
         text = line_of(state["shape"], state["watts"])
         sys.stdout.write((text[: len(text) - 20] if state["broken"] else text) + "\n")
         sys.stdout.flush()
-        due += int(interval_ms) / 1e3
+        due = max(due + int(interval_ms) / 1e3, time.monotonic())  # late once is not early next time
         time.sleep(max(due - time.monotonic(), 0.0))
 
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +109,44 @@ def test_a_sample_of_the_real_shape_and_what_is_none():
         with pytest.raises(SampleError) as caught:
             meter._sample(text, 10**12)
         assert caught.value.kind == SampleError.GARBAGE
+
+
+REAL = Path(__file__).resolve().parents[4] / "shared/data/mlperf-edge"
+real_logs = pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/data/mlperf-edge here")
+
+
+@real_logs
+def test_samples_of_real_analysers_and_their_stalls():
+    counts = Counter()
+    for log in sorted(REAL.rglob("spl.txt"))[::4]:
+        meter = PtdMeter(PtdOptions(where="tcp://h:1"))
+        for number, text in enumerate(log.read_text("ascii", "replace").splitlines()):
+            try:
+                _, (watts,) = meter._sample(text, 10**12 + number * 10**9)
+            except SampleError as error:
+                assert ",Watts,-2.000000," in text
+                counts[error.kind] += 1
+            else:
+                assert 0 <= watts < 10_000
+                counts["samples"] += 1
+    assert counts["samples"] > 1000
+
+
+@real_logs
+def test_what_real_daemons_answered_is_what_the_virtual_one_answers():
+    with VirtualPtd() as daemon:
+        for file in sorted(REAL.rglob("server.json")):
+            for message in json.loads(file.read_text())["ptd_messages"]:
+                asked, told = message["cmd"], message["reply"]
+                ours = next(iter(daemon._answer(asked)))
+                if asked == "Identify":
+                    assert "version=" in told
+                    assert ours.count(",") == told.count(",")
+                elif asked == "RR":
+                    assert _ranges(told) != ("", "")
+                    assert len(ours.split(",")) == len(told.split(","))
+                else:
+                    assert ours == told, asked
 
 
 @pytest.mark.parametrize(

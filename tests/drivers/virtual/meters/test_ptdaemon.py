@@ -9,9 +9,9 @@ def test_the_dialogue_of_a_measurement():
     with VirtualPtd() as daemon:
         say = daemon._answer
         assert say("Hello") == ["Hello, PTDaemon here!"]
-        assert say("RR") == ["Ranges,1,-1.0,1,-1.0"]
+        assert say("RR") == ["Ranges,1,0.500000,1,300.000000"]
         assert say("SR,A,5") == ["Range A changed"]
-        assert say("RR") == ["Ranges,0,5,1,-1.0"]
+        assert say("RR") == ["Ranges,0,5.000000,1,300.000000"]
         assert say("Stop") == ["Error: no measurement to stop"]
         assert say("Go,10,0,x_testing")[0].startswith("Starting untimed measurement")
         time.sleep(0.025)
