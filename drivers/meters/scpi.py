@@ -77,7 +77,10 @@ class ScpiMeter:
         self.rails: Sequence[str] = tuple(options.rails)
         self.total: Sequence[str] = options.total or self.rails
         self.about: Mapping[str, object] = {}
-        self.traits = traits_of(options, "average" if options.window_ms else "instant", {})
+        asked = {"period_ns": "lab file, period_ms: how often the instrument is asked"}
+        self.traits = traits_of(
+            options, "average" if options.window_ms else "instant", asked, period_ns=options.period
+        )
         self._options = options
         self._seconds = options.timeout_ms / 1e3
         self._lines: Lines | None = None

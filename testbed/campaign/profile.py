@@ -61,7 +61,7 @@ def profile_board(
         raise ConfigError(f"no model {model!r}", key="model", cure=did_you_mean(model, data.models))
     table, options = lab.boards[board]
     alone = msgspec.structs.replace(
-        lab, boards={board: (msgspec.structs.replace(table, models=(model,)), options)}
+        lab.only(board), boards={board: (msgspec.structs.replace(table, models=(model,)), options)}
     )
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(

@@ -151,4 +151,5 @@ def test_traits_are_the_data_sheets(make_spec):
     traits = scpi(make_spec("scpi", where="tcp://h:1", **table)).traits
     assert traits.gain_frac == pytest.approx(0.003 / 3**0.5)
     assert (traits.quantity, traits.window_ns, traits.rail("input").step_w) == ("average", 20_000_000, 0.001)
+    assert traits.period_ns == 100_000_000
     assert "DMM6500" in traits.sources["gain_frac"]

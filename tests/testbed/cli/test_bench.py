@@ -78,8 +78,13 @@ def test_doctor_examines_the_meters_beside_a_board(experiment, tmp_path):
 
 def test_profile_writes_what_loads_again(experiment, tmp_path):
     file = tmp_path / "near" / "cnn-tiny.toml"
+    lab = tmp_path / "lab.toml"
+    elsewhere = (
+        '[meters.psu]\nkind = "scpi"\nfeeds = "far"\nwhere = "tcp://127.0.0.1:1"\n'  # not of this board
+    )
+    lab.write_text((experiment / "lab.toml").read_text() + elsewhere)
     done = invoke(
-        *("profile", "near", "cnn-tiny", "--lab", experiment / "lab.toml", "--out", file),
+        *("profile", "near", "cnn-tiny", "--lab", lab, "--out", file),
         *("--repeats", 20, "--batch", 1, "--batch", 3, "--json"),
     )
     assert done.returncode == 0, done.stderr
