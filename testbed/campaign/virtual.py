@@ -60,10 +60,13 @@ class VirtualLab:
         self.lab = lab
         self.profiles = profiles
         self.links = links
+        self.answers: dict[str, Answers] = {}
 
     @classmethod
     def seen_by(cls, run: Run, lab: LabFile) -> VirtualLab:
         """The lab as a live run saw it.
+
+        Of a table that stands for several boards each is as the one board of that name which the run knows.
 
         Raises:
             ConfigError: that run says nothing of a board or of a model on it.
@@ -80,6 +83,13 @@ class VirtualLab:
                         up_bytes_per_s=entry.up_bytes_per_s,
                         down_bytes_per_s=entry.down_bytes_per_s,
                     )
+        for board, table_name in lab.tables.items():
+            if table_name in links:
+                links.setdefault(board, links[table_name])
+            for model in lab.boards[board][0].models:
+                known = rows.get((table_name, model))
+                if known is not None:
+                    rows.setdefault((board, model), known)
         for board, (table, _) in lab.boards.items():
             missing = [model for model in table.models if (board, model) not in rows]
             if board not in links or missing:
@@ -90,7 +100,8 @@ class VirtualLab:
                     key=f"boards.{board}",
                     cure="Name a live run of this lab with --after",
                 )
-        return cls(lab, ProfileBook(rows), links)
+        of_this_lab = {(board, model): row for (board, model), row in rows.items() if board in lab.boards}
+        return cls(lab, ProfileBook(of_this_lab), {board: links[board] for board in lab.boards})
 
 
 def run_in_virtual_time(
@@ -137,7 +148,7 @@ def run_in_virtual_time(
                 if trial.seed not in drawn:
                     stream = stream_requests(campaign.workload, campaign.task, data.samples, trial.seed)
                     drawn[trial.seed] = fingerprint(stream)
-                _play(
+                play_virtual(
                     trial,
                     campaign,
                     virtual,
@@ -161,7 +172,7 @@ def run_in_virtual_time(
         return run.folder
 
 
-def _play(
+def play_virtual(
     trial: Trial,
     campaign: Campaign,
     virtual: VirtualLab,
@@ -171,8 +182,14 @@ def _play(
     costs: Costs,
     after: str,
     arrivals_sha256: str,
-    progress: Progress,
+    progress: Progress | None = None,
 ) -> None:
+    """Play one trial into the run folder.
+
+    Args:
+        after: the live run that the lab was taken from. arrivals_sha256: of the trial's requests.
+    """
+    progress = progress or Silent()
     options = campaign.options.get(trial.policy, {})
     policy = make_policy(
         trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed, data.truth
@@ -229,8 +246,7 @@ def _play(
 
 def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, ModelledBoard]:
     """A board for each of the lab's, every one with a stream of random numbers of its own."""
-    answers: dict[str, Answers] = {}
-    boards = {}
+    answers, boards = virtual.answers, {}  # what a model answers is the same in every trial
     streams = np.random.SeedSequence([seed, 0x51]).spawn(len(virtual.lab.boards))
     for (board, (table, _)), stream in zip(virtual.lab.boards.items(), streams, strict=True):
         for model in table.models:

@@ -48,6 +48,12 @@ def run(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds", metavar="N", help="In virtual time: N seeds side by side, and what they say together."
+        ),
+    ] = None,
     virtual_time: Annotated[
         bool, typer.Option("--virtual-time", help="Play it in virtual time, on boards drawn from profiles.")
     ] = False,
@@ -77,14 +83,27 @@ def run(
                 "--virtual-time": virtual_time,
                 "--after": after is not None,
                 "--gap": gap,
+                "--seeds": seeds is not None,
             }
             studies.run(terminal, folder, seed=seed, out=out, given=given)
-        elif gap:
+            return
+        if seeds is not None:
+            from testbed.cli.seeds import refuse_seeds
+
+            refuse_seeds(virtual_time=virtual_time and not gap, seeds=seeds)
+        if gap:
             runs.refuse_with_gap(virtual_time=virtual_time, resume=resume)
             runs.run_gap(terminal, experiment=experiment, lab=lab, out=out, seed=seed, after=after)
         elif virtual_time or after is not None:
             runs.run_virtual(
-                terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed, after=after
+                terminal,
+                experiment=experiment,
+                lab=lab,
+                out=out,
+                resume=resume,
+                seed=seed,
+                after=after,
+                seeds=seeds,
             )
         else:
             runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed)

@@ -63,8 +63,9 @@ def run_virtual(
     resume: Path | None,
     seed: int | None,
     after: Path | None,
+    seeds: int | None = None,
 ) -> None:
-    """Play an experiment in virtual time, then report it.
+    """Play an experiment in virtual time, then report it; with ``seeds`` so many times, from its seed on.
 
     Raises:
         ConfigError: nothing to play, no live run to take the lab from, or a file is wrong.
@@ -85,6 +86,17 @@ def run_virtual(
             key="--after",
             cure="Name one with --after, or let --gap play one",
         )
+    if seeds is not None:
+        from testbed.campaign.run import new_folder
+        from testbed.campaign.spec import read_campaign
+        from testbed.cli.seeds import run_seeds
+
+        campaign = read_campaign(folder, lab=lab_file, seed=seed)
+        place = out if out is not None else new_folder(campaign)
+        run_seeds(
+            terminal, folder=folder, lab=lab_file, after=source, out=place, seed=campaign.seed, seeds=seeds
+        )
+        return
     made = run_in_virtual_time(folder, after=source, lab=lab_file, out=out, seed=seed, progress=terminal)
     report(terminal, made)
 
@@ -169,6 +181,25 @@ def report(terminal: Terminal, folder: Path) -> None:
         terminal.emit(document)
     if code is not Exit.PASS:
         raise Ended(code)
+
+
+def reported(folder: Path) -> tuple[Analysis, dict[str, Any], Exit]:
+    """Write a run's pages; its analysis, its JSON document and the exit code it stands for.
+
+    Raises:
+        OSError: the pages cannot be written.
+    """
+    from testbed.report.html import write_html
+    from testbed.report.json import to_json
+    from testbed.report.junit import write_junit
+    from testbed.report.tables import analyse
+    from testbed.store.reader import read_run
+
+    read = read_run(run_folder(folder))
+    analysis = analyse(read)
+    write_html(analysis, folder / REPORT_FILE)
+    write_junit(analysis, folder / JUNIT_FILE)
+    return analysis, to_json(analysis), _code(read, analysis)
 
 
 def _show(terminal: Terminal, folder: Path) -> tuple[dict[str, Any], Exit]:

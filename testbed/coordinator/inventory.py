@@ -47,8 +47,16 @@ def board_specs(
         profiles: looks up (profile folder, model).
 
     Raises:
-        ConfigError: a board names a model the catalogue does not have.
+        ConfigError: a board names a model the catalogue does not have, or a table stands for several boards.
     """
+    for name, (table, _) in lab.boards.items():
+        if table.count > 1:
+            raise ConfigError(
+                f"{table.count} boards of one table exist in virtual time only",
+                file=lab.file,
+                key=f"boards.{lab.tables[name]}.count",
+                cure="Give each device a table of its own, or play it with --virtual-time",
+            )
     specs = []
     for index, (name, (table, options)) in enumerate(lab.boards.items()):
         for model in table.models:

@@ -10,6 +10,7 @@
     site = "edge"                    # edge or dc
     models = ["cnn-small"]           # what it may be asked to run
     profiles = "jetson-orin-nano"    # folder in hwprofiles
+    count = 500                      # in virtual time only: so many alike, jetson-000 to jetson-499
     # everything else in the table belongs to the driver
 
     [meters.wall]
@@ -44,6 +45,7 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         models: names in the zoo (or the experiment's catalogue) that it may run.
         profiles: folder in hwprofiles with what is known of them; ``None`` has them measured at the start.
         resident: of ``models``, those held from the start; ``None`` for all. Policies load others as they need them.
+        count: how many boards the table stands for; more than one, for virtual time only, are numbered.
         memory_bytes: room for models. cores: processing units inside. price_per_s: cost of its time.
     """
 
@@ -52,6 +54,7 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     models: tuple[str, ...]
     profiles: str | None = None
     resident: tuple[str, ...] | None = None
+    count: int = 1
     memory_bytes: int | None = None
     cores: tuple[Core, ...] = ()
     price_per_s: float | None = None
@@ -73,12 +76,19 @@ Instrument: TypeAlias = tuple[InstrumentTable, dict[str, Any]]
 
 
 class LabFile(Struct, frozen=True, kw_only=True):
-    """A lab file: its text (kept in the run's header), and per board the common part and the driver's options."""
+    """A lab file, checked.
+
+    Attributes:
+        text: as it was read; kept in the run's header.
+        boards: per board the common part and the driver's options; those of one ``count`` share both.
+        tables: the name of the table that each board comes from, which is the board's own where it is alone.
+    """
 
     name: str
     file: Path
     text: str
     boards: dict[str, tuple[BoardTable, dict[str, Any]]]
+    tables: dict[str, str]
     meters: dict[str, Instrument] = {}
     switches: dict[str, Instrument] = {}
 
@@ -151,7 +161,8 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
     if not top.boards:
         raise ConfigError("a lab needs at least one board", file=file, key="boards")
     names = set(BoardTable.__struct_fields__)
-    boards = {}
+    boards: dict[str, tuple[BoardTable, dict[str, Any]]] = {}
+    tables: dict[str, str] = {}
     for board, table in top.boards.items():
         key = f"boards.{board}"
         common = parse_options({k: v for k, v in table.items() if k in names}, BoardTable, file=file, key=key)
@@ -163,7 +174,17 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
                     key=f"{key}.resident",
                     cure=did_you_mean(model, common.models),
                 )
-        boards[board] = (common, {k: v for k, v in table.items() if k not in names})
+        if common.count < 1:
+            raise ConfigError(
+                "must be at least 1", file=file, key=f"{key}.count", cure="Leave it out for one"
+            )
+        options = {k: v for k, v in table.items() if k not in names}
+        for name in _names(board, common.count):
+            if name in boards:
+                cure = "Rename one of the tables"
+                raise ConfigError(f"gives a second board {name!r}", file=file, key=f"{key}.count", cure=cure)
+            boards[name] = (common, options)
+            tables[name] = board
     switches = _instruments("switches", top.switches, boards, file)
     _check_one_switch_each(switches, file)
     return LabFile(
@@ -171,6 +192,7 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
         file=file,
         text=text,
         boards=boards,
+        tables=tables,
         meters=_instruments("meters", top.meters, boards, file),
         switches=switches,
     )
@@ -201,3 +223,11 @@ def _check_one_switch_each(switches: dict[str, Instrument], file: Path) -> None:
             cure = "Give each board one switch; one command can switch several outputs"
             raise ConfigError(text, file=file, key=f"switches.{name}.feeds", cure=cure)
         owner[table.feeds] = name
+
+
+def _names(table: str, count: int) -> list[str]:
+    """One board is called as its table; of several each has a number, as wide as the last one's."""
+    if count == 1:
+        return [table]
+    width = len(str(count - 1))
+    return [f"{table}-{number:0{width}}" for number in range(count)]

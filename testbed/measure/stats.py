@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
-from scipy.special import bdtr, bdtri, ndtri
+from scipy.special import bdtr, bdtri, ndtri, stdtrit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 RESAMPLES = 2_000
+LONG = 100_000
+"""So many pairs are long enough to tell their interval from batches; drawing them 2,000 times anew takes minutes."""
+BATCHES = 64
 _CHUNK = 2_000_000
 
 
@@ -165,6 +168,8 @@ def paired_difference(
     if n < 2:
         return missing(f"{n} pairs are too few to compare", n)
     value = float(statistic(a) - statistic(b))
+    if n >= LONG:
+        return _by_batches(a, b, statistic, value, level)
     rng = np.random.default_rng(seed)
     differences = np.empty(resamples)
     rows = max(1, _CHUNK // n)
@@ -175,6 +180,23 @@ def paired_difference(
         differences[first : first + count] = statistic(a[picks]) - statistic(b[picks])
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value=value, low=float(low), high=float(high), n=n)
+
+
+def _by_batches(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    value: float,
+    level: float,
+) -> Estimate:
+    """The interval from the spread between batches of neighbours, Student's t: one pass instead of 2,000.
+
+    Source: Law, Simulation Modeling and Analysis, 5th ed., 9.5.3 (method of batch means).
+    """
+    parts = zip(np.array_split(a, BATCHES), np.array_split(b, BATCHES), strict=True)
+    spread = np.array([float(statistic(x) - statistic(y)) for x, y in parts])
+    half = float(stdtrit(BATCHES - 1, 0.5 + level / 2) * spread.std(ddof=1) / math.sqrt(BATCHES))
+    return Estimate(value=value, low=value - half, high=value + half, n=int(a.size))
 
 
 def _picks(

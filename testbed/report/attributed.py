@@ -18,8 +18,8 @@ from testbed.measure.attribute import Attribution, attribute, cut
 from testbed.measure.shares import share_out
 from testbed.measure.timeline import timelines
 from testbed.model.ids import BoardId, RequestId
-from testbed.model.origin import weakest
-from testbed.report.columns import analysed
+from testbed.model.origin import Origin, weakest
+from testbed.report.columns import in_analysis
 from testbed.report.energies import NO_METER, no_energy
 from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, WorkRow
@@ -61,7 +61,9 @@ class BoardWork(Struct, frozen=True, kw_only=True):
 
 
 def board_work(material: Material) -> tuple[BoardWork, ...]:
-    """One entry per board that executed something, with a meter or without."""
+    """One entry per board that executed something, with a meter or without; none in virtual time, where none can be."""
+    if all(facts.origin == Origin.MODELLED.value for facts in material.boards.values()):
+        return ()
     each = [
         executions(attempt, clocks, material)
         for attempt, clocks in zip(material.attempts, material.clocks, strict=True)
@@ -72,7 +74,7 @@ def board_work(material: Material) -> tuple[BoardWork, ...]:
 
 def target_energies(material: Material, work: tuple[BoardWork, ...]) -> dict[float | None, EnergyRow]:
     """Energy per answered request above idle, by the accuracy asked for (``None``: none)."""
-    asked = [record.request.min_accuracy for attempt in material.attempts for record in analysed(attempt)]
+    asked = [None if np.isnan(target) else float(target) for target in np.unique(material.columns.target)]
     return {target: _target(material, work, target) for target in dict.fromkeys(asked)}
 
 
@@ -194,10 +196,6 @@ def _alone(work: BoardWork, kind: Kind) -> tuple[float, float] | None:
 
 
 def _target(material: Material, work: tuple[BoardWork, ...], target: float | None) -> EnergyRow:
-    wanted = [
-        {record.request.id for record in analysed(attempt) if record.request.min_accuracy == target}
-        for attempt in material.attempts
-    ]
     columns = material.columns
     rows = np.isnan(columns.target) if target is None else columns.target == target
     answered = int((rows & columns.answered).sum())
@@ -212,6 +210,10 @@ def _target(material: Material, work: tuple[BoardWork, ...], target: float | Non
         return no_energy(f"does not count ({material.reason})", scope)
     if not answered:
         return no_energy("no request was answered", scope)
+    wanted = [
+        {record.request.id for record in in_analysis(attempt) if record.request.min_accuracy == target}
+        for attempt in (material.attempts if telling else ())
+    ]
     values, sigmas, origins = [], [], []
     for one in telling:
         seconds = _seconds(one, wanted)

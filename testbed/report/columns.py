@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from testbed.model.request import Outcome
 from testbed.store.schema import WARMUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from testbed.model.record import RequestRecord
     from testbed.store.reader import Attempt
@@ -25,13 +26,14 @@ class Columns(Struct, frozen=True, kw_only=True):
     """One row per analysed request, in order of block and arrival.
 
     Attributes:
-        key: block and request, to pair policies. sample: input index.
+        block, request: int64, together the key that pairs policies. sample: input index.
         response_ms, lateness_ms: float64. target: accuracy asked for, nan for none.
         answered, right, known (its truth is), offloaded, deadline (has one), missed: bool.
         board: answering board, empty without an answer.
     """
 
-    key: tuple[tuple[int, int], ...]
+    block: NDArray[np.int64]
+    request: NDArray[np.int64]
     outcome: tuple[Outcome, ...]
     board: tuple[str, ...]
     sample: NDArray[np.int64]
@@ -48,53 +50,77 @@ class Columns(Struct, frozen=True, kw_only=True):
     @property
     def size(self) -> int:
         """Number of requests."""
-        return len(self.key)
+        return int(self.request.size)
 
 
 def analysed(attempt: Attempt) -> tuple[RequestRecord, ...]:
     """The records of an attempt by arrival, without those that arrived in a warm-up window."""
+    return tuple(sorted(in_analysis(attempt), key=lambda r: (r.request.arrival, r.request.id)))
+
+
+def in_analysis(attempt: Attempt) -> Iterator[RequestRecord]:
+    """As `analysed`, in the journal's order, one at a time."""
     warm = [w for w in attempt.windows if w.name == WARMUP]
-    kept = [r for r in attempt.records if not any(w.start <= r.request.arrival < w.end for w in warm)]
-    return tuple(sorted(kept, key=lambda r: (r.request.arrival, r.request.id)))
+    for record in attempt.records:
+        if not any(w.start <= record.request.arrival < w.end for w in warm):
+            yield record
 
 
 def columns(attempts: Sequence[Attempt]) -> Columns:
-    """Put the records of one policy's attempts side by side."""
-    keys: list[tuple[int, int]] = []
-    records: list[RequestRecord] = []
+    """Put the records of one policy's attempts side by side; no record is kept."""
+    numbers = {name: array("q") for name in ("block", "request", "sample", "arrival")}
+    floats = {name: array("d") for name in ("target", "response_ms", "lateness_ms")}
+    flags = {name: bytearray() for name in ("answered", "known", "right", "offloaded", "deadline", "missed")}
+    outcomes: list[Outcome] = []
     boards: list[str] = []
-    offloaded: list[bool] = []
-    for attempt in sorted(attempts, key=lambda a: a.start.block):
+    names: dict[str, str] = {"": ""}  # one string a board, however many records name it
+    for attempt in attempts:
         site = {facts.id: facts.site for facts in attempt.boards}
-        for record in analysed(attempt):
-            keys.append((attempt.start.block, record.request.id))
-            records.append(record)
+        for record in in_analysis(attempt):
+            request = record.request
             used = set(record.used)
             rests_on = [step.board for step in record.steps if step.id in used]
             answered = record.outcome in _ANSWERED
-            boards.append(rests_on[-1] if answered and rests_on else "")
-            offloaded.append(answered and any(site.get(board) == DATA_CENTRE for board in rests_on))
-    answered_column = np.asarray([r.outcome in _ANSWERED for r in records], dtype=np.bool_)
-    deadline = np.asarray([r.request.deadline is not None for r in records], dtype=np.bool_)
-    late = np.asarray([r.late for r in records], dtype=np.bool_)
+            board = rests_on[-1] if answered and rests_on else ""
+            boards.append(names.setdefault(board, board))
+            outcomes.append(record.outcome)
+            numbers["block"].append(attempt.start.block)
+            numbers["request"].append(request.id)
+            numbers["sample"].append(request.sample)
+            numbers["arrival"].append(request.arrival)
+            floats["target"].append(np.nan if request.min_accuracy is None else request.min_accuracy)
+            floats["response_ms"].append(record.response / 1e6)
+            floats["lateness_ms"].append((record.seen - request.arrival) / 1e6)
+            flags["answered"].append(answered)
+            flags["known"].append(answered and record.correct is not None)
+            flags["right"].append(answered and bool(record.correct))
+            flags["offloaded"].append(answered and any(site.get(b) == DATA_CENTRE for b in rests_on))
+            flags["deadline"].append(request.deadline is not None)
+            flags["missed"].append(request.deadline is not None and (not answered or record.late))
+    order = np.lexsort([np.asarray(numbers[name]) for name in ("request", "arrival", "block")])
+
+    def whole(name: str) -> NDArray[np.int64]:
+        return np.asarray(numbers[name], dtype=np.int64)[order]
+
+    def real(name: str) -> NDArray[np.float64]:
+        return np.asarray(floats[name], dtype=np.float64)[order]
+
+    def flag(name: str) -> NDArray[np.bool_]:
+        return np.frombuffer(flags[name], dtype=np.bool_)[order]
+
     return Columns(
-        key=tuple(keys),
-        outcome=tuple(r.outcome for r in records),
-        board=tuple(boards),
-        sample=np.asarray([r.request.sample for r in records], dtype=np.int64),
-        target=_floats(
-            r.request.min_accuracy if r.request.min_accuracy is not None else np.nan for r in records
-        ),
-        response_ms=_floats(r.response / 1e6 for r in records),
-        lateness_ms=_floats((r.seen - r.request.arrival) / 1e6 for r in records),
-        answered=answered_column,
-        known=answered_column & np.asarray([r.correct is not None for r in records], dtype=np.bool_),
-        right=answered_column & np.asarray([bool(r.correct) for r in records], dtype=np.bool_),
-        offloaded=np.asarray(offloaded, dtype=np.bool_),
-        deadline=deadline,
-        missed=deadline & (~answered_column | late),
+        block=whole("block"),
+        request=whole("request"),
+        outcome=tuple(outcomes[i] for i in order),
+        board=tuple(boards[i] for i in order),
+        sample=whole("sample"),
+        target=real("target"),
+        response_ms=real("response_ms"),
+        lateness_ms=real("lateness_ms"),
+        answered=flag("answered"),
+        known=flag("known"),
+        right=flag("right"),
+        offloaded=flag("offloaded"),
+        deadline=flag("deadline"),
+        missed=flag("missed"),
     )
-
-
-def _floats(values: Iterable[float]) -> NDArray[np.float64]:
-    return np.fromiter(values, dtype=np.float64)

@@ -9,6 +9,7 @@ from testbed.measure.energy import add_energies
 from testbed.model.energy import Energy
 from testbed.model.origin import Origin, weakest
 from testbed.report.rows import EnergyRow
+from testbed.report.words import several
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -120,7 +121,10 @@ def _attempt_energy(
         board: "not compared" for board in energies if only is not None and board not in {*only, *blind}
     }
     telling = [board for board in energies if board not in {*blind, *left_out}]
-    without = ", ".join(f"{board} ({why})" for board, why in sorted({**blind, **left_out}.items()))
+    why: dict[str, list[BoardId]] = {}
+    for board, reason in sorted({**blind, **left_out}.items()):
+        why.setdefault(reason, []).append(board)
+    without = ", ".join(f"{name} ({reason})" for reason, names in why.items() for name in several(names))
     if not telling:
         return _nothing(without or "no board was seen", without)
     worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
@@ -131,7 +135,10 @@ def _attempt_energy(
     lacking = [energies[board] for board in telling if energies[board].gross_j is None]
     if lacking:
         return _nothing("; ".join(energy.reason for energy in lacking), without)
-    covered = ", ".join(energies[board].scope for board in telling)
+    how: dict[str, list[BoardId]] = {}
+    for board in telling:
+        how.setdefault(energies[board].scope.removeprefix(board), []).append(board)
+    covered = ", ".join(f"{name}{rest}" for rest, names in how.items() for name in several(names))
     scope = f"{covered}, above idle, over the load, per answered request"
     return add_energies(
         [energies[board] for board in telling], f"{scope}; without {without}" if without else scope

@@ -82,7 +82,7 @@ def _fingerprints(material: Material) -> dict[int, str]:
 def _policy(live: Material, virtual: Material) -> PolicyGap:
     a, b = live.columns, virtual.columns
     ia, ib = shared_places(a, b)
-    block_of = np.asarray([key[0] for key in a.key], dtype=np.int64)[ia]
+    block_of = a.block[ia]
     row_a = policy_row(live, energy_row(live))
     row_b = policy_row(virtual, energy_row(virtual))
     why = "; ".join(
@@ -219,7 +219,7 @@ def _spent(live: Material, virtual: Material) -> _Spent:
     return _Spent(
         a / MS,
         b / MS,
-        np.asarray([live.columns.key[i][0] for i in ia], dtype=np.int64),
+        live.columns.block[ia],
         np.asarray([paths_a[i] == paths_b[j] for i, j in zip(ia, ib, strict=True)], dtype=np.bool_),
         residual,
     )

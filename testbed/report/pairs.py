@@ -49,10 +49,11 @@ def pair_rows(materials: Sequence[Material], rows: Sequence[PolicyRow]) -> tuple
 
 def shared_places(a: Columns, b: Columns) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Places of the requests that both have, in the order of ``a``."""
-    place = {key: i for i, key in enumerate(b.key)}
-    both = [(i, place[key]) for i, key in enumerate(a.key) if key in place]
-    found = np.asarray(both, dtype=np.intp).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+    span = 1 + max((int(side.request.max()) for side in (a, b) if side.size), default=0)
+    one, two = (side.block * span + side.request for side in (a, b))
+    _, ia, ib = np.intersect1d(one, two, assume_unique=True, return_indices=True)
+    order = np.argsort(ia)
+    return ia[order], ib[order]
 
 
 def _compare(

@@ -12,7 +12,6 @@ from testbed.measure.clocksync import ClockBook
 from testbed.measure.environment import contended
 from testbed.measure.pace import Pace, why_withhold
 from testbed.measure.stats import Estimate, missing, quantile, wilson_of
-from testbed.measure.timeline import Timeline
 from testbed.model.ids import BoardId
 from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin, weakest
@@ -20,6 +19,7 @@ from testbed.report.columns import Columns
 from testbed.report.energies import no_energy
 from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, PolicyRow, TargetRow
+from testbed.report.steps import Steps
 from testbed.store.reader import Attempt
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Material(Struct, frozen=True, kw_only=True):
     Attributes:
         attempts, clocks, readings (of every meter, by board): side by side. boards: facts by board.
         contended: boards whose figures met contention here.
-        lines: timelines of all steps of the analysed records. used: boards that answered something.
+        steps: every step of the analysed records.
     """
 
     policy: str
@@ -44,7 +44,7 @@ class Material(Struct, frozen=True, kw_only=True):
     boards: dict[str, BoardFacts]
     contended: frozenset[str]
     columns: Columns
-    lines: tuple[Timeline, ...]
+    steps: Steps
     paces: dict[str, Pace]
 
     @property
@@ -158,8 +158,7 @@ def _p99(material: Material) -> Estimate:
 
 
 def _response_origin(material: Material) -> str:
-    answering = material.answering
-    origins = {line.response_origin for line in material.lines if line.board in answering}
+    origins = [o for board in material.answering for o in material.steps.origins.get(board, ())]
     return weakest(origins).value if origins else ""
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from testbed.measure.clocksync import ClockBook, fit_clocks
 from testbed.measure.environment import contended, told
 from testbed.measure.pace import pace_errors
-from testbed.measure.timeline import timelines
 from testbed.report.attributed import board_work, target_energies, work_rows
-from testbed.report.columns import analysed, columns
+from testbed.report.columns import columns, in_analysis
 from testbed.report.energies import energy_row
 from testbed.report.meters import cross_checks, meter_rows, readings
 from testbed.report.pairs import pair_rows
@@ -30,16 +29,20 @@ from testbed.report.rows import (
     Strip,
     TrialRow,
 )
+from testbed.report.steps import NOT_KNOWN, steps_of
 from testbed.units import S, to_ms, to_s
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from testbed.measure.timeline import Timeline
+    from numpy.typing import NDArray
+
     from testbed.store.reader import Attempt, Run
 
 CURVE_POINTS = 400
 STRIP_S = 0.5
+STRIP_BARS = 20_000
+STRIP_BOARDS = 24
 
 __all__ = ["Analysis", "analyse"]
 
@@ -90,11 +93,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
     clocks = tuple(fit_clocks(attempt.probes) for attempt in attempts)
     boards = {facts.id: facts for attempt in attempts for facts in attempt.boards}
     crowded = frozenset(contended_boards(attempts))
-    records = [analysed(attempt) for attempt in attempts]
-    lines: list[Timeline] = []
-    for attempt_records, book in zip(records, clocks, strict=True):
-        lines.extend(timelines(attempt_records, book, boards, crowded))
-    steps = (step for attempt_records in records for record in attempt_records for step in record.steps)
+    steps = (step for attempt in attempts for record in in_analysis(attempt) for step in record.steps)
     return Material(
         policy=policy,
         attempts=tuple(attempts),
@@ -103,7 +102,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
         boards=boards,
         contended=crowded,
         columns=columns(attempts),
-        lines=tuple(lines),
+        steps=steps_of(attempts, clocks, boards, crowded),
         paces=pace_errors(steps),
     )
 
@@ -172,17 +171,16 @@ def _bounds(attempt: Attempt, book: ClockBook, board: str) -> np.ndarray[tuple[i
 def _board_rows(material: Material) -> Iterable[BoardRow]:
     answers = Counter(material.columns.board)
     why = contended_boards(material.attempts)
+    steps, executed = material.steps, material.steps.executed
+    order = np.argsort(steps.board, kind="stable")
+    bounds = np.searchsorted(steps.board[order], np.arange(len(steps.boards) + 1))
+    rows = {name: order[bounds[i] : bounds[i + 1]] for i, name in enumerate(steps.boards)}
+    nothing = np.empty(0, dtype=np.intp)
     for board in sorted(material.boards):
         facts = material.boards[board]
-        lines = [line for line in material.lines if line.board == board]
-        done = [line for line in lines if line.service is not None]
-        failed = sum(
-            step.error is not None
-            for attempt in material.attempts
-            for record in analysed(attempt)
-            for step in record.steps
-            if step.board == board
-        )
+        own = rows.get(board, nothing)
+        done = own[executed[own]]
+        started, finished, transfer = steps.started[done], steps.finished[done], steps.transfer[done]
         yield BoardRow(
             policy=material.policy,
             board=board,
@@ -190,20 +188,19 @@ def _board_rows(material: Material) -> Iterable[BoardRow]:
             site=facts.site,
             origin="measured (contended)" if board in why else facts.origin,
             link_origin=facts.link_origin,
-            steps=len(lines),
+            steps=int(own.size),
             answers=answers.get(board, 0),
-            failed=failed,
-            queueing_ms=_quantile_ms([line.queueing for line in done]),
-            transfer_ms=_quantile_ms([line.transfer for line in done]),
-            service_ms=_quantile_ms([line.service for line in done]),
-            service_p99_ms=_quantile_ms([line.service for line in done], 0.99),
+            failed=steps.failed.get(board, 0),
+            queueing_ms=_quantile_ms(started - steps.arrival[done]),
+            transfer_ms=_quantile_ms(transfer[transfer != NOT_KNOWN]),
+            service_ms=_quantile_ms(finished - started),
+            service_p99_ms=_quantile_ms(finished - started, 0.99),
             note=why.get(board, ""),
         )
 
 
-def _quantile_ms(values: Sequence[int | None], q: float = 0.5) -> float | None:
-    found = [value for value in values if value is not None]
-    return to_ms(float(np.quantile(found, q))) if found else None
+def _quantile_ms(values: NDArray[np.int64], q: float = 0.5) -> float | None:
+    return to_ms(float(np.quantile(values, q))) if values.size else None
 
 
 def _curve(material: Material) -> Curve:
@@ -214,25 +211,29 @@ def _curve(material: Material) -> Curve:
 
 def _strip(material: Material) -> Strip | None:
     """A short stretch from the middle of the load."""
-    lines = [line for line in material.lines if line.started is not None and line.finished is not None]
-    if not lines:
+    steps = material.steps
+    done = np.flatnonzero(steps.executed)
+    if not done.size:
         return None
-    arrivals = sorted(line.arrival for line in lines)
-    begin = arrivals[len(arrivals) // 2]
-    end = begin + round(STRIP_S * S)
+    arrival = steps.arrival[done]
+    begin = int(np.sort(arrival)[done.size // 2])
+    shown = done[(arrival >= begin) & (arrival < begin + round(STRIP_S * S))][:STRIP_BARS]
     bars = tuple(
         Bar(
-            board=line.board,
-            request=line.request,
-            arrival_s=to_s(line.arrival - begin),
-            start_s=to_s(line.started - begin),
-            end_s=to_s(line.finished - begin),
-            answered_s=to_s(line.answered - begin),
+            board=steps.boards[steps.board[i]],
+            request=int(steps.request[i]),
+            arrival_s=to_s(int(steps.arrival[i]) - begin),
+            start_s=to_s(int(steps.started[i]) - begin),
+            end_s=to_s(int(steps.finished[i]) - begin),
+            answered_s=to_s(int(steps.answered[i]) - begin),
         )
-        for line in lines
-        if line.started is not None and line.finished is not None and begin <= line.arrival < end
+        for i in shown
     )
-    return Strip(policy=material.policy, seconds=STRIP_S, boards=tuple(sorted(material.boards)), bars=bars)
+    names = tuple(sorted(material.boards))
+    if len(names) > STRIP_BOARDS:  # no plot has room for a thousand lanes
+        names = names[:: -(-len(names) // STRIP_BOARDS)]
+        bars = tuple(bar for bar in bars if bar.board in names)
+    return Strip(policy=material.policy, seconds=STRIP_S, boards=names, bars=bars)
 
 
 def _meter_faults(run: Run) -> Iterable[str]:

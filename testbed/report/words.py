@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testbed.measure.stats import Estimate
     from testbed.report.rows import EnergyRow
 
@@ -73,8 +76,31 @@ def probability(value: float | None) -> str:
     return "< 0.001" if value < 1e-3 else f"{value:.3f}"
 
 
+MANY = 12
+"""More boards than this are not listed by name."""
+
+
+def several(names: Iterable[str]) -> list[str]:
+    """Names of boards; if they are many, those that differ in their number only as one: ``mcu-* (350)``."""
+    found = list(names)
+    if len(found) <= MANY:
+        return found
+    stems = Counter(_stem(name) for name in found)
+    return [f"{stem} ({n})" if stem.endswith("*") else stem for stem, n in stems.items()]
+
+
+def _stem(name: str) -> str:
+    stem, dash, digits = name.rpartition("-")
+    return f"{stem}-*" if dash and digits.isdigit() else name
+
+
 def counts(values: dict[str, int]) -> str:
-    """``name n, name n``, largest first."""
+    """``name n, name n``, largest first; of many boards those that differ in their number only together."""
+    if len(values) > MANY:
+        together: Counter[str] = Counter()
+        for name, n in values.items():
+            together[_stem(name)] += n
+        values = together
     return (
         ", ".join(f"{name} {n}" for name, n in sorted(values.items(), key=lambda kv: (-kv[1], kv[0]))) or NONE
     )

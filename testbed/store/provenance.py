@@ -64,8 +64,11 @@ def host_facts(
 
 
 def sha256_of(data: bytes | Path) -> str:
-    """SHA-256 of some bytes, or of a file's, in hexadecimal."""
-    return hashlib.sha256(data if isinstance(data, bytes) else data.read_bytes()).hexdigest()
+    """Hash of bytes, or of a file read in pieces, in hex."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git(folder: Path, *args: str) -> str | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,8 @@ from testbed.errors import StoreError
 from testbed.model.environment import HostUse
 from testbed.model.lab import BoardFacts
 from testbed.model.record import ClockProbe, PowerSamples, RequestRecord
+from testbed.store.provenance import sha256_of
+from testbed.store.records import Records, Seen
 from testbed.store.schema import (
     COUNTS,
     BoardSeen,
@@ -50,7 +52,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
     start: TrialStart
     end: TrialEnd | None = None
-    records: tuple[RequestRecord, ...] = ()
+    records: Sequence[RequestRecord] = ()
     probes: tuple[ClockProbe, ...] = ()
     power: tuple[PowerSamples, ...] = ()
     windows: tuple[Window, ...] = ()
@@ -180,22 +182,37 @@ def read_attempt(path: Path, root: Path | None = None) -> Attempt | None:
     Raises:
         StoreError: the file cannot be opened.
     """
-    entries = list(read_journal(path, root))
-    if not entries or not isinstance(entries[0], TrialStart):
+    entries = read_journal(path, root)
+    start = next(entries, None)
+    if not isinstance(start, TrialStart):
         return None
+    kept: dict[type, list[Any]] = {}
+    seen, count, number, skip = Seen(start.requests), 0, 1, set()
+    for number, entry in enumerate(entries, start=2):
+        if not isinstance(entry, RequestRecord):
+            kept.setdefault(type(entry), []).append(entry)
+            if isinstance(entry, Damage):
+                skip.add(number)
+        elif seen.again(entry.request.id):
+            # A second record breaks the promise of one outcome each: said, never silently dropped.
+            reason = f"second record of request {entry.request.id}"
+            kept.setdefault(Damage, []).append(Damage(file=_inside(path, root), line=number, reason=reason))
+            skip.add(number)
+        else:
+            count += 1
     events = path.with_suffix(".events")
     return Attempt(
-        start=entries[0],
-        end=next((e for e in entries if isinstance(e, TrialEnd)), None),
-        records=_once_each([e for e in entries if isinstance(e, RequestRecord)]),
-        probes=tuple(e for e in entries if isinstance(e, ClockProbe)),
-        power=tuple(e for e in entries if isinstance(e, PowerSamples)),
-        windows=tuple(e for e in entries if isinstance(e, Window)),
-        boards=tuple({e.facts.id: e.facts for e in entries if isinstance(e, BoardSeen)}.values()),
-        host=tuple(e for e in entries if isinstance(e, HostUse)),
-        drawn=tuple(e for e in entries if isinstance(e, Drawn)),
-        notes=tuple(e for e in entries if isinstance(e, Note)),
-        damage=tuple(e for e in entries if isinstance(e, Damage)) + _twice(entries, _inside(path, root)),
+        start=start,
+        end=next(iter(kept.get(TrialEnd, ())), None),
+        records=Records(path, count, frozenset(skip), number),
+        probes=tuple(kept.get(ClockProbe, ())),
+        power=tuple(kept.get(PowerSamples, ())),
+        windows=tuple(kept.get(Window, ())),
+        boards=tuple({e.facts.id: e.facts for e in kept.get(BoardSeen, ())}.values()),
+        host=tuple(kept.get(HostUse, ())),
+        drawn=tuple(kept.get(Drawn, ())),
+        notes=tuple(kept.get(Note, ())),
+        damage=tuple(kept.get(Damage, ())),
         events_file=events if events.exists() else None,
     )
 
@@ -233,34 +250,12 @@ def _inside(path: Path, root: Path | None) -> str:
     return str(path.relative_to(root)) if root is not None else str(path)
 
 
-def _once_each(records: list[RequestRecord]) -> tuple[RequestRecord, ...]:
-    """The first record of each request: exactly one outcome, whatever the file says."""
-    first: dict[int, RequestRecord] = {}
-    for record in records:
-        first.setdefault(record.request.id, record)
-    return tuple(first.values())
-
-
-def _twice(entries: list[Entry | Damage], name: str) -> tuple[Damage, ...]:
-    """A request with two records breaks the promise of one outcome each: said, never silently dropped."""
-    seen: set[int] = set()
-    found: list[Damage] = []
-    for line, entry in enumerate(entries, start=1):
-        if isinstance(entry, RequestRecord):
-            if entry.request.id in seen:
-                found.append(
-                    Damage(file=name, line=line, reason=f"second record of request {entry.request.id}")
-                )
-            seen.add(entry.request.id)
-    return tuple(found)
-
-
 def _check_hashes(folder: Path, footer: Footer) -> Iterator[Damage]:
     for name, expected in footer.sha256.items():
         path = folder / name
         if not path.is_file():
             yield Damage(file=name, line=0, reason="missing, though the footer lists it")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        elif sha256_of(path) != expected:
             yield Damage(
                 file=name, line=0, reason="differs from the hash in the footer: changed after the run"
             )

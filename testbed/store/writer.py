@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import StoreError
+from testbed.store.provenance import sha256_of
 from testbed.store.schema import Footer, Header, Logged, TrialEnd, TrialStart
 from testbed.store.versions import load_header
 
@@ -319,5 +320,5 @@ def _hashes_before(folder: Path, fresh: dict[str, str]) -> dict[str, str]:
     for journal in sorted(folder.glob("trials/*/attempt-*.jsonl")):
         name = str(journal.relative_to(folder))
         if name not in stated and name not in fresh:
-            stated[name] = hashlib.sha256(journal.read_bytes()).hexdigest()
+            stated[name] = sha256_of(journal)
     return stated

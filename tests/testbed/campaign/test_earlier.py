@@ -56,7 +56,7 @@ def write_live(folder: Path, created: str, *, probed: bool = True, **changes: ob
         with run.begin(start) as journal:
             for board in LAB.boards if probed else ():
                 journal.events.write(
-                    NetworkSeen(t=0, board=board, rtt=1, up_bytes_per_s=1.0, down_bytes_per_s=1.0)
+                    NetworkSeen(t=0, board=board, rtt=1, up_bytes_per_s=1e6, down_bytes_per_s=1e6)
                 )
             journal.end(TrialStatus.OK)
     return folder
@@ -78,7 +78,7 @@ def test_the_latest_that_can_say_how_the_lab_is(tmp_path: Path) -> None:
     [
         {"after": Source(run="x", created="y")},
         {"agent_sha256": ""},
-        {"lab_sha256": "0" * 64},
+        {"lab_text": LAB.text.replace("cnn-tiny", "cnn-small")},
         {"models": {}},
         {"host": {"cpu": "Another CPU"}},
         {"profiles": {}},

@@ -143,3 +143,10 @@ async def test_only_what_is_held_from_the_start_is_loaded_and_a_swap_is_undone(
         assert up.resident == (("m", 1),)
     finally:
         await inventory.close()
+
+
+def test_live_a_table_is_one_board(tmp_path: Path, lab_text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"boards.b.count: 3 boards of one table exist in virtual time only"
+    ):
+        make(tmp_path, lab_text + "count = 3\n")

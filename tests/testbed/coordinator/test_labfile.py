@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from testbed import resources
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
 
@@ -105,3 +107,35 @@ def test_a_wrong_instrument_names_its_key(tmp_path: Path, text: str, key: str, s
         read_lab(write(tmp_path, GOOD + text))
     assert caught.value.key == key
     assert says in str(caught.value)
+
+
+def test_a_table_may_stand_for_many_boards(tmp_path: Path) -> None:
+    lab = read_lab(write(tmp_path, GOOD + "count = 12\n"))
+    assert list(lab.boards) == [f"a-{i:02}" for i in range(12)]
+    assert set(lab.tables.values()) == {"a"}
+    assert lab.boards["a-00"] == lab.boards["a-11"]
+    assert "count" not in lab.boards["a-00"][1]
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("count = 0", "boards.a.count: must be at least 1"),
+        (
+            'count = 2\n[boards.a-1]\nkind = "local"\nsite = "dc"\nmodels = ["m"]',
+            "gives a second board 'a-1'",
+        ),
+    ],
+)
+def test_numbers_of_boards_that_cannot_be(tmp_path: Path, more: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_lab(write(tmp_path, f"{GOOD}{more}\n"))
+    assert says in str(caught.value)
+
+
+def test_the_thousand_boards_are_those_of_the_virtual_lab() -> None:
+    one, many = read_lab(resources.lab("virtual")), read_lab(resources.lab("thousand"))
+    assert len(many.boards) == 1000
+    for board, table in many.tables.items():
+        common, options = many.boards[board]
+        assert (msgspec.structs.replace(common, count=1), options) == one.boards[table]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from testbed.measure.stats import (
+    LONG,
     block_length,
     difference,
     mcnemar,
@@ -157,3 +158,18 @@ def test_upper_bound_of_a_share_is_where_so_few_become_rare():
     assert binom.cdf(180, 200, upper_share(180, 200)) == pytest.approx(0.05, abs=1e-9)
     assert upper_share(200, 200) == 1.0
     assert upper_share(0, 10) == pytest.approx(1 - 0.05**0.1)
+
+
+def test_long_series_take_their_interval_from_batches() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.normal(5.0, 1.0, LONG)
+    b = a - 1.0 + rng.normal(0.0, 0.5, LONG)
+    found = paired_difference(a, b, mean_of)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 1.0 < found.high
+    # the standard error of the mean is 0.5 / sqrt(n), whichever way it is estimated
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.5 / LONG**0.5, rel=0.4)
+    tail = paired_difference(a, b, quantile_of(0.99))
+    assert tail.low is not None
+    assert tail.low < float(np.quantile(a, 0.99) - np.quantile(b, 0.99)) < (tail.high or 0.0)

@@ -38,3 +38,10 @@ def test_counts_and_probabilities():
     assert words.probability(1e-9) == "< 0.001"
     assert words.probability(0.25) == "0.250"
     assert words.percent(0.1234) == "12.3 %"
+
+
+def test_many_boards_are_told_by_their_kind():
+    few = [f"mcu-{i}" for i in range(words.MANY)]
+    assert words.several(few) == few
+    assert words.several([*few, "mcu-12", "gpu-box"]) == ["mcu-* (13)", "gpu-box"]
+    assert words.counts({f"mcu-{i:02}": 2 for i in range(20)} | {"gpu": 50}) == "gpu 50, mcu-* 40"
