@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _INSTALL_S = 600.0
 _ANSWER_S = 120.0
+_END_S = 10.0
 
 
 class Foreign:
@@ -44,6 +46,7 @@ class Foreign:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             limit=1 << 22,
+            start_new_session=True,
         )
         await self._ask(100, 1)
 
@@ -52,10 +55,15 @@ class Foreign:
         return await self._ask(len(payload), n)
 
     async def close(self) -> None:
-        """End the script."""
-        if self._process.returncode is None:
-            self._process.terminate()
-        await self._process.wait()
+        """End the script by ending its input, so that it ends what it started; then by force, all of it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_END_S):
+                await self._process.wait()
+        except TimeoutError:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
 
     async def _ask(self, size: int, n: int) -> list[int]:
         assert self._process.stdin is not None
