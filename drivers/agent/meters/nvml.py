@@ -143,14 +143,14 @@ class Nvml:
         self._running = False
 
     def _await_renewal(self, old: list[int]) -> None:
-        """Wait until the first GPU's counter is another than in ``old``; what was read last is in ``_seen``."""
+        """Wait until every GPU's counter is another than in ``old``; what was read last is in ``_seen``."""
         limit = time.monotonic() + _STILL_SECONDS
         while True:
             self._seen = self._values()
-            if self._seen[0] != old[0]:
+            if all(new != before for new, before in zip(self._seen, old)):
                 return
             if time.monotonic() > limit:
-                text = f"the energy counter stood still for {_STILL_SECONDS:g} s"
+                text = f"an energy counter stood still for {_STILL_SECONDS:g} s"
                 raise SampleError(SampleError.NO_ANSWER, text)
             time.sleep(_PROBE_STEP_SECONDS)
 

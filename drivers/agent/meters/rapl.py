@@ -73,7 +73,9 @@ class Rapl:
         self._zones = zones
         ranges = [number_of(zone / "max_energy_range_uj") for zone in zones.values()]
         self._counters = Counters([1e-6] * len(zones), ranges)
-        self._period = _LEAST_NS
+        self._period = 2 * _LEAST_NS
+        self._earliest = 0
+        self._seen: list[int] = []
         self._files: list[int] = []
 
     def start(self, period: int) -> None:
@@ -83,7 +85,7 @@ class Rapl:
             MeterError: one cannot be.
         """
         self.stop()
-        self._period = max(period, _LEAST_NS)
+        self._period = max(period, 2 * _LEAST_NS)
         try:
             for zone in self._zones.values():
                 self._files.append(os.open(str(zone / "energy_uj"), os.O_RDONLY))
@@ -95,17 +97,27 @@ class Rapl:
         """Mean watts since the last reading; the first takes two, one period apart.
 
         Raises:
-            SampleError: a counter shows no number, or went back without a wrap.
+            SampleError: a counter shows no number, or went back without a wrap, or none of them moves.
             MeterError: it is gone, or was never started.
         """
         if not self._files:
             raise MeterError("the meter is not started")
         if self._counters.fresh:
-            self._counters.begin(now(), self._counts())
-            time.sleep(self._period / 1e9)
+            self._begin(now)
+        # Two readings within a renewal would show 0 W, and what was drawn meanwhile in the next.
+        time.sleep(max(self._earliest - time.monotonic_ns(), 0) / 1e9)
         counts = self._counts()
         stamp = now()
+        self._earliest = time.monotonic_ns() + self._period // 2
+        if counts == self._seen:
+            raise SampleError(SampleError.NO_ANSWER, "the counters stand still")
+        self._seen = counts
         return stamp, self._counters.advance(stamp, counts)
+
+    def _begin(self, now: Callable[[], int]) -> None:
+        self._seen = self._counts()
+        self._counters.begin(now(), self._seen)
+        self._earliest = time.monotonic_ns() + self._period
 
     def stop(self) -> None:
         """Close the counters."""

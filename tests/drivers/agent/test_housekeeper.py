@@ -2,6 +2,8 @@ import hashlib
 import os
 import time
 
+from drivers.virtual.meters.ina3221 import VirtualModule
+from drivers.virtual.meters.tegrastats import VirtualTegrastats
 from testbed.wire import messages as m
 
 
@@ -65,3 +67,29 @@ def test_power_samples_and_settings_over_the_line(start, tmp_path):
     host.expect(m.Goodbye)
     assert host.process.wait(5) == 0
     assert (gpu / "min_freq").read_text() == "1"
+
+
+def test_a_board_with_several_meters_streams_the_one_asked_for(start, tmp_path):
+    VirtualModule(tmp_path / "root", "nano").draw(4.0)
+    VirtualTegrastats(tmp_path / "root", "nano").draw(3.0)
+    host = start("--sysfs-root", str(tmp_path / "root"))
+    facts = host.greet().facts
+    assert facts["meter"] == "ina3221"
+    assert set(facts["meters"]) == {"ina3221", "ina3221-total", "tegrastats"}
+    assert {name for name, about in facts["meters"].items() if about["total"] == ["POM_5V_IN"]} == set(
+        facts["meters"]
+    )
+    assert facts["meters"]["tegrastats"]["traits"]["metered"] == "rail"
+    assert "current sensor" not in facts["meters_absent"]["hwmon"]
+    assert set(facts["meters_absent"]) == {"nvml", "hwmon", "rapl"}
+    host.send(m.Meter("tegrastats", True, 20_000_000))
+    samples = host.expect(m.PowerSamples)
+    assert samples.meter == "tegrastats"
+    assert samples.power_w[samples.rails.index("POM_5V_IN")] == 3.0
+    host.send(m.Meter("ina3221", True, 5_000_000))
+    both = {host.expect(m.PowerSamples).meter for _ in range(12)}
+    assert both == {"ina3221", "tegrastats"}
+    host.send(m.Meter("", False, 0))
+    host.send(m.Bye())
+    host.expect(m.Goodbye)
+    assert host.process.wait(5) == 0

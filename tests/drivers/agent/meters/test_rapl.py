@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import itertools
 import os
+import time
 
 import pytest
 
 from drivers.agent.meters.rapl import find_rapl
 from drivers.virtual.meters.rapl import VirtualRapl
 from testbed.contracts.meter import MeterContract
-from testbed.errors import MeterError
+from testbed.errors import MeterError, SampleError
 
 
 class TestRapl(MeterContract):
@@ -43,11 +45,25 @@ def test_a_wrap_between_two_readings_is_no_gap_in_the_power(tmp_path):
     write(zone, name="package-0", energy_uj=990_000, max_energy_range_uj=1_000_000)
     meter = find_rapl(str(tmp_path))
     meter.start(1)
-    stamps = iter((0, 10**9, 2 * 10**9))
-    assert meter.read(lambda: next(stamps)) == (10**9, [0.0])
+    stamps = iter((0, 10**9, 2 * 10**9, 3 * 10**9))
+    with pytest.raises(SampleError, match="stand still"):  # as in virtual machines: no sample of 0 W
+        meter.read(lambda: next(stamps))
     write(zone, energy_uj=490_000)
-    assert meter.read(lambda: next(stamps)) == (2 * 10**9, [pytest.approx(0.5)])
+    assert meter.read(lambda: next(stamps)) == (2 * 10**9, [pytest.approx(0.25)])
+    write(zone, energy_uj=491_000)
+    assert meter.read(lambda: next(stamps)) == (3 * 10**9, [pytest.approx(0.001)])
     meter.stop()
+
+
+def test_readings_in_a_row_are_never_within_one_renewal(tmp_path):
+    with VirtualRapl(tmp_path) as rig:
+        rig.draw(40.0)
+        meter = find_rapl(str(tmp_path))
+        meter.start(20_000_000)
+        stamps, rows = zip(*(meter.read(time.monotonic_ns) for _ in range(6)), strict=True)
+        meter.stop()
+    assert all(later - earlier >= 9_000_000 for earlier, later in itertools.pairwise(stamps))
+    assert all(watts > 0 for row in rows for watts in row)
 
 
 def test_a_host_without_counters_says_so(tmp_path):
