@@ -187,23 +187,24 @@ def where_time_goes(scenario: Scenario, requests: int) -> dict[str, float]:
 def main() -> int:
     """Play both in turn, then one long run."""
     quick = arguments(__doc__).quick
-    short, long, rounds = (2_000, 5_000, 2) if quick else (10_000, 1_000_000, 9)
+    short, middle, long, rounds = (1_000, 2_000, 5_000, 2) if quick else (10_000, 50_000, 1_000_000, 5)
     scenario = Scenario()
     services: list[float] = []
-    scenario.play(short, services=services)
-    arrivals = scenario.arrivals(short)
-    draws = list(islice(services, short))
+    scenario.play(middle, services=services)
+    arrivals = scenario.arrivals(middle)
+    draws = list(islice(services, middle))
     ours, bare = [], []
     for _ in range(rounds):
-        ours.append(scenario.play(short))
+        ours.append(scenario.play(middle))
         bare.append(bare_queue(arrivals, draws, len(scenario.virtual.lab.boards)))
-    parts = where_time_goes(scenario, short)
+    parts = where_time_goes(scenario, middle)
+    before = [scenario.play(short) for _ in range(3)]
     took_long = scenario.play(long)
-    ours_after = [scenario.play(short) for _ in range(3)]
-    us = {name: median(taken) / short * 1e6 for name, taken in (("ours", ours), ("simpy", bare))}
-    us_short = median([*ours[-3:], *ours_after]) / short * 1e6
+    after = [scenario.play(short) for _ in range(3)]
+    us = {name: median(taken) / middle * 1e6 for name, taken in (("ours", ours), ("simpy", bare))}
+    us_short = median([*before, *after]) / short * 1e6
     print(
-        f"ours   {us['ours']:7.1f} us a request ({1e6 / us['ours']:,.0f} requests/s, n = {rounds} x {short})"
+        f"ours   {us['ours']:7.1f} us a request ({1e6 / us['ours']:,.0f} requests/s, n = {rounds} x {middle:,})"
     )
     print(f"SimPy  {us['simpy']:7.1f} us a request ({1e6 / us['simpy']:,.0f} requests/s), bare queue")
     print(
@@ -220,7 +221,9 @@ def main() -> int:
         "simpy_us": us["simpy"],
         **{f"{part}_us": value for part, value in parts.items()},
     }
-    return conclude("simulate", figures, TARGETS, {"short": short, "long": long, "rounds": rounds})
+    return conclude(
+        "simulate", figures, TARGETS, {"short": short, "middle": middle, "long": long, "rounds": rounds}
+    )
 
 
 if __name__ == "__main__":
