@@ -77,6 +77,7 @@ class FollowingSupply(SampledMeter):
         where = self._serving.where
         self.instrument = ScpiMeter(msgspec.structs.replace(self._options, where=where))
         self._stop.clear()
+        self._look()
         threading.Thread(target=self._follow, name=f"supply {self.name}", daemon=True).start()
         await super().open(sink)
 
@@ -90,9 +91,12 @@ class FollowingSupply(SampledMeter):
 
     def _follow(self) -> None:
         while not self._stop.wait(_FOLLOW_S):
-            try:
-                millivolts = float((self._rail / "in1_input").read_text("ascii"))
-                milliamps = float((self._rail / "curr1_input").read_text("ascii"))
-            except (OSError, ValueError):
-                continue  # the board is not up, or writes this very moment
-            self._supply.draw(millivolts * milliamps / 1e6 / self._options.efficiency)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            millivolts = float((self._rail / "in1_input").read_text("ascii"))
+            milliamps = float((self._rail / "curr1_input").read_text("ascii"))
+        except (OSError, ValueError):
+            return  # the board is not up, or writes this very moment: as it was
+        self._supply.draw(millivolts * milliamps / 1e6 / self._options.efficiency)

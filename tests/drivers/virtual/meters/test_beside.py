@@ -29,8 +29,11 @@ async def test_it_shows_the_board_s_input_over_the_losses_before_it(tmp_path: Pa
     (rail / "curr1_input").write_text("1600\n")
     meter, heard = virtual_supply(spec(tmp_path, efficiency=0.8, period_ms=5)), Listener()
     await meter.open(heard)
-    await heard.until(lambda: any(10.0 in [round(w, 6) for w in block.power_w] for block in heard.events), 10)
+    await heard.until(lambda: bool(heard.events), 10)
+    (rail / "curr1_input").write_text("800\n")
+    await heard.until(lambda: any(5.0 in [round(w, 6) for w in block.power_w] for block in heard.events), 10)
     await meter.close()
+    assert heard.events[0].power_w[0] == pytest.approx(10.0)  # from the first sample on
     assert {block.origin for block in heard.events} == {"emulated"}
     assert {block.board for block in heard.events} == {"jetson"}
     assert meter.about["identity"] == "Testbed,Virtual Supply,0,1.0"
