@@ -16,7 +16,8 @@ from msgspec import Struct
 from testbed.campaign.bench import profile_lookup
 from testbed.campaign.data import TaskData
 from testbed.campaign.loop import new_loop
-from testbed.coordinator.inventory import Inventory, board_specs
+from testbed.coordinator.boards import board_specs
+from testbed.coordinator.inventory import Inventory
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model import event as ev
@@ -287,7 +288,7 @@ class BlockingLab:
 
         Raises:
             ConfigError: the lab has no board of that name.
-            LinkError, BoardError: it could not be brought up.
+            LeaseError: somebody else has it. LinkError, BoardError: it could not be brought up.
         """
         if name not in self._inventories:
             cure = did_you_mean(name, self._inventories)

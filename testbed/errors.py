@@ -138,7 +138,22 @@ class SampleError(MeterError):
 
 
 class LeaseError(TestbedError):
-    """A board is held by somebody else, or our hold on it has lapsed."""
+    """A board is held by somebody else, or our lease of it is over.
+
+    Attributes:
+        board: board name in the lab file, or what the lease is of.
+        code: ``fence`` where a newer holder has had the board, ``busy`` where an older one still has it.
+    """
+
+    def __init__(self, message: str, *, board: str = "", code: str = "busy", cure: str = "") -> None:
+        """Name the board."""
+        self.board = board
+        self.code = code
+        super().__init__(message, cure=cure)
+
+    def __str__(self) -> str:
+        """``board: message. cure``."""
+        return f"{self.board}: {super().__str__()}" if self.board else super().__str__()
 
 
 class StoreError(TestbedError):

@@ -125,6 +125,16 @@ class Board(Protocol):
 class CheckableBoard(Board, Protocol):
     """A board that can be examined step by step, without being opened."""
 
+    @property
+    def resource(self) -> str:
+        """The device behind it, by one name for everybody; empty where it exists for its run only.
+
+        A lease is taken on this. It may ask the user's configuration, but contacts nothing.
+
+        Raises:
+            LinkError: that configuration cannot be read.
+        """
+
     def checks(self) -> AsyncIterator[CheckResult]:
         """One result per step, in the order a person would look; the steps behind a failed one come as skipped."""
 

@@ -21,6 +21,16 @@ def boot_id() -> str:
         return ""
 
 
+def machine_name(etc: Path = Path("/etc")) -> str:
+    """A file name for this machine among those that share a home directory: host name, and machine id if it has one."""
+    try:
+        number = (etc / "machine-id").read_text("ascii").strip()[:8]
+    except (OSError, ValueError):
+        number = ""
+    name = "".join(c if c.isalnum() or c in "-." else "_" for c in platform.node())
+    return "-".join(part for part in (name.lstrip(".") or "board", number) if part)
+
+
 def own_sha256() -> str:
     """SHA-256 of the ``.pyz`` this agent was started from, empty if it runs from loose files."""
     for parent in Path(__file__).parents:

@@ -26,10 +26,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drivers.agent.facts import board_facts, boot_id, own_sha256
+from drivers.agent.facts import board_facts, boot_id, machine_name, own_sha256
 from drivers.agent.gpu import GpuKnobs
 from drivers.agent.housekeeper import Housekeeper
 from drivers.agent.jetson import JetsonKnobs
+from drivers.agent.lease import BoardLease
 from drivers.agent.ledger import Ledger
 from drivers.agent.lines import StdioLine, TtyLine
 from drivers.agent.meters import find_meters, meter_facts
@@ -44,7 +45,7 @@ from drivers.agent.runtimes.echo import EchoRuntime
 from drivers.agent.runtimes.onnxruntime import OnnxRuntime
 from drivers.agent.service import Service
 from drivers.agent.settings import BoardSettings
-from drivers.agent.state import BlobStore, Fence
+from drivers.agent.state import BlobStore
 from drivers.agent.temperature import chip_temperatures
 
 if TYPE_CHECKING:
@@ -109,15 +110,16 @@ def main(
     sys.stdout = sys.stderr
     sys.setswitchinterval(_SWITCH_SECONDS)
     root, state = Path(options.sysfs_root), Path(options.state).expanduser()
+    own = state / machine_name()  # boards of a lab often share a home directory
     now_ns = (clock or MonotonicClock()).now_ns
     try:
-        fence, blobs = Fence(state), BlobStore(state / "blobs")
+        lease, blobs = BoardLease(own), BlobStore(state / "blobs")
     except OSError as error:
         _log.error("cannot keep state in %s: %s", state, error)
         return 2
     factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
     factories = factories if runtimes is None else runtimes
-    settings = BoardSettings([JetsonKnobs(root), GpuKnobs()], state / "settings.json")
+    settings = BoardSettings([JetsonKnobs(root), GpuKnobs()], own / "settings.json")
     outlet = Outlet(
         line, max_message_bytes=_MAX_MESSAGE_BYTES, chunk_bytes=options.chunk_bytes or line.chunk_bytes
     )
@@ -153,7 +155,7 @@ def main(
         ledger,
         residency,
         housekeeper,
-        fence,
+        lease,
         facts=tell,
         boot_id=boot_id(),
         sha256=own_sha256() if sha256 is None else sha256,
@@ -167,6 +169,8 @@ def main(
         code = _TERMINATED
     for failure in settings.restore():
         _log.error("setting not restored: %s", failure)
+    if code != _TERMINATED:  # whoever ends us holds the lease's lock, and sees us end anyway
+        service.leave()
     wrong = {name: count for name, count in outlet.counts.items() if count}
     if wrong:
         _log.info("on the line: %s", wrong)
@@ -179,7 +183,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     lines.add_argument("--stdio", action="store_true", help="speak on standard input and output")
     lines.add_argument("--tty", metavar="DEVICE", default="", help="speak on a serial device")
     parser.add_argument("--baud", type=int, default=115200, help="speed of the serial device")
-    parser.add_argument("--state", default="~/.cache/testbed", help="folder for files and the fencing token")
+    parser.add_argument("--state", default="~/.cache/testbed", help="folder for files and the lease")
     parser.add_argument(
         "--sysfs-root", default="/", help="folder below which sys, proc and etc are looked for"
     )

@@ -15,17 +15,18 @@ from drivers.agent.housekeeper import ORDERS
 from testbed.errors import RemoteWireError
 from testbed.wire import PROTOCOL_VERSION
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim, claim_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from drivers.agent.executor import Executor
     from drivers.agent.housekeeper import Housekeeper
+    from drivers.agent.lease import BoardLease
     from drivers.agent.ledger import Ledger
     from drivers.agent.lines import Line
     from drivers.agent.outlet import Outlet
     from drivers.agent.residency import Residency
-    from drivers.agent.state import Fence
     from testbed.wire import Message
 
 _log = logging.getLogger("testbed.agent")
@@ -44,7 +45,7 @@ class Service:
         ledger: Ledger,
         residency: Residency,
         housekeeper: Housekeeper,
-        fence: Fence,
+        lease: BoardLease,
         *,
         facts: Callable[[], Mapping[str, object]],
         boot_id: str,
@@ -58,13 +59,16 @@ class Service:
         self._ledger = ledger
         self._residency = residency
         self._housekeeper = housekeeper
-        self._fence = fence
+        self._lease = lease
         self._facts = facts
         self._boot_id = boot_id
         self._sha256 = sha256
         self._now_ns = now_ns
         self._max_message = max_message_bytes
-        self._holder: int | None = None
+        self._holder: Claim | None = None
+        self._holder_heard = 0.0
+        self._spoken = self._welcomed = False
+        self._lease_over = True  # nobody has it yet
         self._greeting: m.Hello | None = None
         self._heard = time.monotonic()
         self._turn = threading.Lock()
@@ -119,6 +123,8 @@ class Service:
             self._heard = now
         elif now - self._heard < self._line.quiet_s:
             return None  # the other reader took it
+        else:
+            self._mind_silence()
         lane = None
         try:
             taken = self._outlet.receive(data)
@@ -133,6 +139,7 @@ class Service:
 
     def _handle(self, message: Message, read_at: int) -> Executor | None:
         if isinstance(message, m.Infer):
+            self._spoken = True
             return self._infer(message)
         if isinstance(message, m.Probe):
             seq = message.seq
@@ -144,13 +151,48 @@ class Service:
             self._housekeeper.put(message)
         elif isinstance(message, m.Hello):
             self._greet(message)
+            return None  # it may be somebody else's
         elif isinstance(message, m.Bye):
             self._outlet.post(m.Goodbye("asked to"))
             self._housekeeper.put(self._housekeeper.stop_meters)
-            if not self._line.survives:
-                self._outlet.flush(_FLUSH_SECONDS)
-                self._end(0)
+            self._end_lease()
+        self._spoken = True
         return None
+
+    def leave(self) -> None:
+        """Note that the line is over, and whether the holder had said goodbye."""
+        try:
+            self._lease.leave(over=self._lease_over)
+        except OSError as error:
+            _log.error("the end of a lease cannot be kept: %s", error)
+
+    def _end_lease(self) -> None:
+        """The holder has said goodbye, or is gone; on a line of its own this agent ends with it."""
+        self._lease_over = True
+        if self._line.survives:
+            self.leave()
+        else:
+            self._outlet.flush(_FLUSH_SECONDS)
+            self._end(0)
+
+    def _silent_too_long(self) -> bool:
+        """Whether the holder's lease has run out; a real clock, since the one that stamps may be set meanwhile."""
+        now = time.monotonic()
+        if self._spoken:  # no clock is read for each message
+            self._holder_heard, self._spoken = now, False
+        return self._holder is not None and 0 < self._holder.ttl_ns < (now - self._holder_heard) * 1e9
+
+    def _mind_silence(self) -> None:
+        """Called while nothing comes: a holder that is gone without a word must not keep the board for ever."""
+        if self._lease_over or not self._welcomed or not self._silent_too_long():
+            return
+        _log.warning("nothing was heard from %s: the lease is over", self._holder and self._holder.holder)
+        self._outlet.post(m.Goodbye("your lease is over: nothing was heard from you"))
+        self._greeting = None
+        if self._line.survives:  # otherwise this process ends, and puts settings back on its way out
+            self._ledger.clear()
+            self._housekeeper.put(self._housekeeper.start_over)
+        self._end_lease()
 
     def _probed(self, seq: int, read_at: int) -> m.ProbeReply:
         held = self._now_ns() - read_at  # negative where the clock was set meanwhile
@@ -185,23 +227,24 @@ class Service:
             text = f"this agent is {self._sha256 or 'not a bundle'}, not {hello.agent_sha256}"
             self._outlet.post(m.Refused("agent", text))
             return
+        claim = claim_of(hello.fence, hello.note)
         try:
-            admitted = self._fence.admit(hello.fence)
+            heard = not self._welcomed or not self._silent_too_long()
+            refused = self._lease.admit(claim, heard=heard)
         except OSError as error:
-            self._outlet.post(m.Refused("fence", f"the fencing token cannot be kept on this board: {error}"))
+            refused = m.Refused("fence", f"the lease cannot be kept on this board: {error}")
+        if refused is not None:
+            self._outlet.post(refused)
             return
-        if not admitted:
-            text = f"token {hello.fence} is older than {self._fence.highest}, which this board obeys"
-            self._outlet.post(m.Refused("fence", text))
-            return
-        if self._holder is not None and hello.fence > self._holder:
+        if self._holder is not None and claim.token > self._holder.token:
             self._ledger.clear()
             self._housekeeper.put(self._housekeeper.start_over)
         else:
             if self._holder is None:
                 self._housekeeper.put(self._housekeeper.clean_up)
             self._housekeeper.put(self._housekeeper.stop_meters)
-        self._holder = hello.fence
+        self._holder = claim
+        self._lease_over, self._welcomed = False, False
         self._greeting = hello
         self._housekeeper.put(lambda: self._welcome(hello))
 
@@ -217,5 +260,8 @@ class Service:
             facts,
             self._ledger.max_inflight,
             self._max_message,
+        )
+        self._spoken = self._welcomed = (
+            True  # the holder's silence counts from here: making this may take long
         )
         self._outlet.send(welcome)

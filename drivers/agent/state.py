@@ -1,4 +1,4 @@
-"""What the agent keeps on the board's disk: files by SHA-256, and the highest fencing token it has obeyed."""
+"""What the agent keeps on the board's disk: files by SHA-256."""
 
 from __future__ import annotations
 
@@ -95,34 +95,6 @@ class BlobStore:
 
     def _part(self, sha256: str) -> Path:
         return self._folder / (sha256 + ".part")
-
-
-class Fence:
-    """The highest fencing token this board has obeyed, kept across restarts."""
-
-    def __init__(self, folder: Path) -> None:
-        """Read the token kept in ``folder``; none yet is 0."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = folder / "fence"
-        try:
-            self.highest = int(self._file.read_text("ascii"))
-        except (OSError, ValueError):
-            self.highest = 0
-
-    def admit(self, token: int) -> bool:
-        """Whether the holder of ``token`` may command the board; a higher one than any before is kept on disk.
-
-        Raises:
-            OSError: it cannot be kept, so it must not be obeyed.
-        """
-        if token < self.highest:
-            return False
-        if token > self.highest:
-            draft = self._file.with_suffix(f".{os.getpid()}")
-            draft.write_text(str(token), "ascii")
-            _persist(draft, self._file)
-            self.highest = token
-        return True
 
 
 def _hash(path: Path) -> str:

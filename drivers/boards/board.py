@@ -7,6 +7,7 @@ connecting  prepare, open the link, greet; after a failure again with back-off  
 settling    settings, meters, models that were resident                            -
 up          orders go out, answers come in                                         BoardUp first, then their events
 lost        everything in flight has failed; then connecting again                 Failed …, BoardDown
+taken       somebody else holds the board now: it is not connected again           BoardDown (``taken``)
 ==========  =====================================================================  =================================
 """
 
@@ -21,11 +22,12 @@ from typing import TYPE_CHECKING
 
 from drivers.boards.checks import examine
 from drivers.boards.conversation import Conversation
-from drivers.boards.greeting import RefusedError
+from drivers.boards.greeting import claim_of
+from drivers.boards.identity import check_same
 from drivers.boards.loading import Loader
 from drivers.boards.metering import traits_of, wanted_meters
 from drivers.links.health import Backoff
-from testbed.errors import BoardError, LinkError, TestbedError, WireError
+from testbed.errors import BoardError, LeaseError, LinkError, TestbedError, WireError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load
 from testbed.model.lab import BoardFacts, BoardSpec, CheckResult
@@ -67,6 +69,7 @@ class AgentBoard:
         self._loads: deque[Load] = deque()
         self._held: dict[str, str] = {}
         self._meters: dict[str, MeterTraits] = {}
+        self._first: m.Welcome | None = None
         self._load_wanted = asyncio.Event()
         self._talk: Conversation | None = None
         self._life: asyncio.Task[None] | None = None
@@ -79,11 +82,16 @@ class AgentBoard:
         """Name in the lab file."""
         return self._spec.id
 
+    @property
+    def resource(self) -> str:
+        """The device behind it; see `testbed.ports.CheckableBoard.resource`."""
+        return self._parts.resource()
+
     async def open(self, sink: Sink) -> BoardFacts:
         """Connect, deploy, greet; see `testbed.ports.Board.open`.
 
         Raises:
-            LinkError, BoardError: it could not be brought up.
+            LinkError, BoardError: it could not be brought up. LeaseError: it is somebody else's.
         """
         if self._life is not None:
             raise BoardError("the board is open already", board=self.id)
@@ -161,15 +169,18 @@ class AgentBoard:
                         await self._parts.prepare()
                     await link.open()
                     talk = self._converse_over(link)
-                    await talk.greet(self._spec.fence)
+                    welcome = await talk.greet(claim_of(self._spec, self._parts.common.silence_ms))
+                    self._first = self._first or welcome
+                    check_same(self._first, welcome, self.id)
                     await self._keep_up(talk, ready, backoff)
                 except (TestbedError, OSError) as error:
                     if not ready.done():
                         ready.set_exception(error)
                         return
                     _log.info("%s is not back yet: %s", self.id, error)
-                    if isinstance(error, RefusedError) and error.code == "fence":
-                        return  # a newer run owns the board: no point in asking again
+                    if isinstance(error, LeaseError):
+                        self._emit(ev.BoardDown(t=self._now(), board=self.id, error=str(error), taken=True))
+                        return
                 finally:
                     await link.close()
                 await asyncio.sleep(backoff.next_s())
@@ -215,7 +226,11 @@ class AgentBoard:
                     backoff.reset()
                     self._talk = talk
                     resident = tuple(self._loader.resident.items())
-                    self._emit(ev.BoardUp(t=self._now(), board=self.id, boot=self._boot, resident=resident))
+                    boot_id = talk.welcome.boot_id if talk.welcome else ""
+                    up_event = ev.BoardUp(
+                        t=self._now(), board=self.id, boot=self._boot, resident=resident, boot_id=boot_id
+                    )
+                    self._emit(up_event)
                     if not ready.done():
                         ready.set_result(self._facts(talk))
                     loading = group.create_task(self._load_on(talk))

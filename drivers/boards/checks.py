@@ -7,15 +7,18 @@ and the agent is asked. The first failure ends it; the steps behind come as skip
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from drivers.boards.composition import failed, ok
 from drivers.boards.conversation import Conversation
+from drivers.boards.greeting import claim_of
 from drivers.boards.loading import Loader
 from drivers.boards.metering import CURE, meters_of
 from testbed.errors import BoardError, TestbedError
 from testbed.model.lab import CheckResult
 from testbed.model.record import ClockProbe
+from testbed.wire import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from testbed.ports import BoardEvent
     from testbed.units import Ns
 
+_BYE_S = 2.0
 _STEPS = ("link", "agent", "runtime", "meter", "power mode", "clock", "models")
 
 
@@ -62,7 +66,7 @@ async def _steps(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> 
                 probes.append(event)
 
         talk = Conversation(link, spec.id, 1, parts, take, now)
-        welcome = await talk.greet(spec.fence)
+        welcome = await talk.greet(claim_of(spec, parts.common.silence_ms))
         facts = dict(welcome.facts)
         machine = f"{facts.get('machine', '?')}, Python {facts.get('python', '?')}"
         yield ok("agent", f"{welcome.agent_sha256[:12] or 'unpacked'} on {machine}")
@@ -92,6 +96,10 @@ async def _conversing(
         except TestbedError as error:
             problem = error
         finally:
+            with contextlib.suppress(TestbedError, TimeoutError):
+                talk.say(m.Bye())  # so that the board is free at once, not only after a while of silence
+                async with asyncio.timeout(_BYE_S):
+                    await talk.wait_ended()
             talk.end()
 
     async with asyncio.TaskGroup() as group:

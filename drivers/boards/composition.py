@@ -71,6 +71,7 @@ class Composition(Struct, frozen=True, kw_only=True):
         load_options: merged over the model's own options for the runtime.
         settings: board settings to hold during the run, restored at the end (power mode, clocks).
         wrap: put around the link, a relay for example.
+        resource: names the device behind the board, for leases; empty where it exists for this run only.
     """
 
     kind: str
@@ -90,6 +91,7 @@ class Composition(Struct, frozen=True, kw_only=True):
     load_options: Callable[[ModelFiles], dict[str, Any]] | None = None
     settings: dict[str, str] = {}
     wrap: Wrap | None = None
+    resource: Callable[[], str] = lambda: ""
 
     def link(self) -> Link:
         """The link, wrapped."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from drivers.boards.composition import Composition
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Link, Payload
+    from testbed.wire.claim import Claim
 
 _log = logging.getLogger(__name__)
 _WRITE_BYTES = 64 * 1024
@@ -103,15 +104,15 @@ class Conversation:
         """Actions that have not settled."""
         return len(self._actions.ledger)
 
-    async def greet(self, fence: int) -> m.Welcome:
+    async def greet(self, claim: Claim) -> m.Welcome:
         """Say hello and hear who is there.
 
         Raises:
             LinkError: the link ended, or nobody answered in time.
-            BoardError: the agent refuses us.
+            LeaseError: the board is somebody else's. BoardError: the agent refuses us.
         """
         limit = self._now() + self._common.connect_timeout_ms * MS
-        welcome = await greet(self._session, self._link, self._board, self._parts, fence, limit, self._now)
+        welcome = await greet(self._session, self._link, self._board, self._parts, claim, limit, self._now)
         own = self._common.max_inflight
         self._actions.ledger.credits = min(own, welcome.max_inflight) if own else max(1, welcome.max_inflight)
         self._heard = self._asked = self._now()

@@ -47,9 +47,9 @@ def gpu(spec: BoardSpec) -> CheckableBoard:
     options = options_of(spec, GpuOptions)
     identity = command_probe("gpu", options.ssh, ASK, _tell)
     settings = gpu_settings(spec, options)
-    return AgentBoard(
-        spec, with_relay(ssh_composition(spec, options, settings=settings, probes=(identity,)), spec)
-    )
+    part = f"gpu{options.gpu}" if options.gpu else ""
+    composition = ssh_composition(spec, options, settings=settings, probes=(identity,), part=part)
+    return AgentBoard(spec, with_relay(composition, spec))
 
 
 def gpu_settings(spec: BoardSpec, options: GpuOptions) -> dict[str, str]:

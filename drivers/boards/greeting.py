@@ -6,15 +6,17 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
-from testbed.errors import BoardError, LinkError, RemoteWireError
-from testbed.units import S
+from testbed.errors import BoardError, LeaseError, LinkError, RemoteWireError
+from testbed.units import MS, S
 from testbed.wire import PROTOCOL_VERSION
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim, note_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.boards.composition import Composition
+    from testbed.model.lab import BoardSpec
     from testbed.ports import Link
     from testbed.units import Ns
     from testbed.wire import Session
@@ -22,16 +24,17 @@ if TYPE_CHECKING:
 _RANDOM = random.SystemRandom()
 _MAX_MESSAGE = 16 << 20
 _HELLO_AGAIN_S = 0.4
+_LEASED = ("fence", "busy")
 _CURES = {
     "version": "Install the agent that belongs to this version of the testbed on the board",
     "agent": "Install the agent of this version on the board; `testbed doctor` says its hash",
-    "fence": "A newer run has taken the board over; end it, or start yours again",
-    "busy": "Somebody else uses the board; wait until they are done",
+    "fence": "Start yours again once they are done; `testbed boards` shows who holds what",
+    "busy": "Wait until they are done: `testbed run --wait SECONDS`",
 }
 
 
 class RefusedError(BoardError):
-    """The agent takes no session; ``code`` is version, fence, agent or busy."""
+    """The agent takes no session; ``code`` is version or agent."""
 
     def __init__(self, refused: m.Refused, board: str) -> None:
         """Keep the code."""
@@ -40,12 +43,17 @@ class RefusedError(BoardError):
         super().__init__(f"the agent refuses us ({refused.code}): {refused.text}", board=board, cure=cure)
 
 
+def claim_of(spec: BoardSpec, silence_ms: int) -> Claim:
+    """What the greeting says of us; on a quiet link the agent hears from us every third of ``silence_ms``."""
+    return Claim(spec.fence, spec.holder, spec.issuer, max(spec.ttl, silence_ms * MS) if spec.ttl else 0)
+
+
 async def greet(
     session: Session,
     link: Link,
     board: str,
     parts: Composition,
-    fence: int,
+    claim: Claim,
     limit: Ns,
     now: Callable[[], Ns],
 ) -> m.Welcome:
@@ -53,11 +61,15 @@ async def greet(
 
     Raises:
         LinkError: the link ended, or nobody answered in time.
-        RefusedError: the agent takes no session. BoardError: it does not speak our wire.
+        LeaseError: the board is somebody else's. RefusedError: the agent takes no session.
+        BoardError: it does not speak our wire.
     """
     while (left := (limit - now()) / S) > 0:
         number = _RANDOM.getrandbits(64)
-        session.send(m.Hello(PROTOCOL_VERSION, fence, number, parts.agent_sha256, _MAX_MESSAGE, ""))
+        hello = m.Hello(
+            PROTOCOL_VERSION, claim.token, number, parts.agent_sha256, _MAX_MESSAGE, note_of(claim)
+        )
+        session.send(hello)
         while data := session.data_to_send():
             await link.write(data)
         try:
@@ -80,6 +92,8 @@ async def _listen(session: Session, link: Link, board: str) -> m.Welcome:
             if isinstance(message, m.Welcome):
                 return message
             if isinstance(message, m.Refused):
+                if message.code in _LEASED:
+                    raise LeaseError(message.text, board=board, code=message.code, cure=_CURES[message.code])
                 raise RefusedError(message, board)
     await link.write(b"\0")  # raises with the reason that the link knows
     raise LinkError("the board closed the link before greeting", link=link.name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from drivers.agent.bundle import agent_source_sha256
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition, options_of, with_relay
-from drivers.links.serial import BITS_PER_BYTE, SerialConfig, SerialLink
+from drivers.links.serial import BITS_PER_BYTE, SerialConfig, SerialLink, stable_port
 from testbed.wire.session import SERIAL_CHUNK_BYTES
 
 if TYPE_CHECKING:
@@ -77,4 +77,5 @@ def serial_composition(spec: BoardSpec, options: SerialOptions, *, origin: str =
         piece_bytes=_PIECE_BYTES,
         common=options,
         runtime=options.runtime,
+        resource=lambda: f"serial://{stable_port(config.port)}",
     )

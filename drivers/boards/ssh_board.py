@@ -72,6 +72,7 @@ def ssh_composition(
     settings: dict[str, str] | None = None,
     before: Callable[[Deployer], None] | None = None,
     probes: tuple[Probe, ...] = (),
+    part: str = "",
 ) -> Composition:
     """The parts of a board over SSH.
 
@@ -82,6 +83,7 @@ def ssh_composition(
         settings: held during the run, put back at its end.
         before: called in a thread over the deployment's connection, before the agent is started.
         probes: further steps for ``doctor``, behind the deployment.
+        part: of a host that is several boards, each leased by itself; its agent has a state folder of its own.
 
     Raises:
         ConfigError: the transport asked for is not installed.
@@ -93,7 +95,7 @@ def ssh_composition(
         key = f"boards.{spec.id}.{error.key}"
         raise ConfigError(error.message, file=spec.file, key=key, cure=error.cure) from error
     remote = str(PurePosixPath(options.folder) / agent_name())
-    state = str(PurePosixPath(options.folder) / "state")
+    state = str(PurePosixPath(options.folder) / (f"state-{part}" if part else "state"))
     argv = [options.python, remote, "--stdio", "--state", state, *options.agent_arguments]
 
     def make_link() -> Link:
@@ -127,7 +129,15 @@ def ssh_composition(
         runtime=options.runtime,
         load_options=load_options,
         settings=settings or {},
+        resource=lambda: _resource(config, part),
     )
+
+
+def _resource(config: SshConfig, part: str) -> str:
+    """``ssh://[HOP>]HOST:PORT[/PART]``: the same for everybody, whatever alias, user or key leads there."""
+    end = resolve(config)
+    way = "".join(f"{hop}>" for hop in end.jump)
+    return f"ssh://{way}{end.host.lower()}:{end.port}" + (f"/{part}" if part else "")
 
 
 def check_python(deployer: Deployer, python: str, board: str) -> str:

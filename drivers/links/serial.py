@@ -60,6 +60,15 @@ def port_path(port: str) -> str:
     return port if "/" in port else str(_BY_ID / port)
 
 
+def stable_port(port: str) -> str:
+    """One name for one port: its link in /dev/serial/by-id where it has one, a URL as it stands, else its real path."""
+    if "://" in port:
+        return port
+    real = Path(port_path(port)).resolve()
+    links = sorted(_BY_ID.iterdir()) if _BY_ID.is_dir() else []
+    return next((str(link) for link in links if link.resolve() == real), str(real))
+
+
 class SerialLink:
     """Both directions of one port."""
 

@@ -251,5 +251,6 @@ def _board(
         origin="emulated",
         link_origin="emulated",
         wrap=wrap,
+        resource=lambda: "",  # it exists for its run only
     )
     return VirtualBoard(spec, with_relay(parts, spec), far_side)

@@ -31,7 +31,7 @@ class Faults:
         await self._far_side.order("garble", count=count, flip=flip, towards=towards)
 
     async def stall(self, seconds: float) -> None:
-        """Silence in both directions for ``seconds``; returns at once, and nothing is lost."""
+        """Silence in both directions for ``seconds``, or until a reboot; returns at once, and nothing is lost."""
         await self._far_side.order("stall", seconds=seconds)
 
     async def step_clock(self, seconds: float) -> None:

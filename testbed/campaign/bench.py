@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import tempfile
 from contextlib import asynccontextmanager
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from testbed.campaign.data import Data
 from testbed.campaign.services import measure_services, profile_of
-from testbed.coordinator.instruments import Instruments
-from testbed.coordinator.inventory import Inventory, board_specs
+from testbed.coordinator.boards import board_specs
+from testbed.coordinator.instruments import Instruments, build_switches
+from testbed.coordinator.inventory import Inventory
 from testbed.errors import ConfigError
 from testbed.model.profile import HwProfile, ProfileBook
 from testbed.store.profiles import find_folder, load_profiles
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from testbed.campaign.progress import Progress
     from testbed.coordinator.labfile import LabFile
+    from testbed.errors import LeaseError
+    from testbed.units import Ns
 
 PROFILE_EXECUTIONS = 40
 """Executions behind the profile of a board whose lab file names none: enough for a median, not for a tail."""
@@ -35,30 +39,54 @@ async def open_lab(
     warmup: int,
     progress: Progress,
     known: Mapping[str, Mapping[str, HwProfile]] | None = None,
+    purpose: str = "",
+    wait: Ns = 0,
 ) -> AsyncIterator[Bench]:
-    """Open every board of a lab and close them all at the end, whatever happens.
+    """Lease and open every board of a lab; close and release them all at the end, whatever happens.
 
     Args:
         known: profiles, by board and model, of what the lab file has none of; what is missing is measured.
+        purpose: of the leases. wait: how long to wait for boards that somebody else has.
 
     Raises:
         ConfigError: a board's table or profile is wrong. LinkError, BoardError: a board did not come up.
+        LeaseError: somebody else has a board, or has it now: the block is cancelled when a lease is lost.
         MeterError: an instrument of the lab file cannot be used.
     """
+    body = asyncio.current_task()
+    assert body is not None, "an asynchronous context manager runs in a task"
+
+    closing = False
+
+    def stop(_: LeaseError) -> None:
+        if not closing:
+            body.cancel()
+
     # Short-lived keys and sockets of virtual boards live here, never in the run folder.
     state = Path(tempfile.mkdtemp(prefix="testbed-"))
     try:
-        inventory = Inventory(board_specs(lab, data.models, profile_lookup(lab), state, seed), lab)
+        specs = board_specs(lab, data.models, profile_lookup(lab), state, seed)
+        inventory = Inventory(specs, lab, purpose=purpose, switches=build_switches(lab), on_lost=stop)
         instruments = Instruments(lab, state)
         progress.start("boards", len(inventory.boards))
         try:
-            await inventory.open(on_open=progress.advance)
+            await inventory.open(
+                on_open=progress.advance,
+                wait=wait,
+                on_wait=lambda error: progress.note(f"waiting: {error.message}"),
+            )
             progress.done()
             await instruments.open(inventory)
             bench = await _warm(inventory, lab, data, warmup, progress, known or {})
             await instruments.settle(inventory)
             yield bench
+        except asyncio.CancelledError:
+            if inventory.leasing.lost is None:
+                raise
+            body.uncancel()
+            raise inventory.leasing.lost from None
         finally:
+            closing = True
             await instruments.close()
             await inventory.close()
     finally:

@@ -79,7 +79,8 @@ async def _profile(
     folder: str,
     progress: Progress,
 ) -> HwProfile:
-    async with open_lab(lab, data, seed=0, warmup=WARMUP, progress=progress) as bench:
+    purpose = f"profile {model}"
+    async with open_lab(lab, data, seed=0, warmup=WARMUP, progress=progress, purpose=purpose) as bench:
         inventory = bench.inventory
         progress.start(f"{model} on {board}", repeats * len(batches) * data.models[model].exits)
         services = await measure_services(

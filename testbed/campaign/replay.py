@@ -14,8 +14,8 @@ import msgspec
 
 from testbed.campaign.data import Data
 from testbed.campaign.policies import make_policy
+from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
-from testbed.coordinator.inventory import board_setups
 from testbed.coordinator.labfile import parse_lab
 from testbed.errors import StoreError
 from testbed.model.profile import ProfileBook

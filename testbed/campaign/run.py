@@ -24,6 +24,7 @@ from testbed.store.provenance import sha256_of
 from testbed.store.reader import read_run
 from testbed.store.schema import Header
 from testbed.store.writer import RunWriter
+from testbed.units import Ns
 
 SCOUT_REQUESTS = 50
 SCOUT_IDLE_S = 0.2
@@ -39,6 +40,7 @@ def run_experiment(
     scout: bool = False,
     place: Path | None = None,
     progress: Progress | None = None,
+    wait: Ns = 0,
 ) -> Path:
     """Play every trial of an experiment.
 
@@ -47,6 +49,7 @@ def run_experiment(
         lab: another lab file than the one it names. seed: another seed.
         out: run folder to make; default ``<name>-<time>`` in ``place``, which is ``runs`` below the working directory.
         resume: run folder to complete instead: trials that count are kept, the others are played again.
+        wait: how long to wait for boards that somebody else has.
         scout: play a few requests only, to see the lab: what `testbed.campaign.virtual` takes it from.
 
     Returns:
@@ -54,6 +57,7 @@ def run_experiment(
 
     Raises:
         ConfigError, LinkError, BoardError, PolicyError, StoreError: nothing finished is lost.
+        LeaseError: somebody else has a board, or has taken it over in the middle.
         KeyboardInterrupt: stopped by the user; the run folder is complete up to there and can be resumed.
     """
     begun = read_run(resume).header if resume is not None else None
@@ -70,7 +74,7 @@ def run_experiment(
         _check_same(begun, campaign, lab_file, data)
     target = resume or out or new_folder(campaign, place)
     with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_run(campaign, lab_file, data, target, progress or Silent(), begun))
+        return runner.run(_run(campaign, lab_file, data, target, progress or Silent(), begun, wait))
 
 
 def scouting(campaign: Campaign) -> Campaign:
@@ -101,6 +105,7 @@ async def _run(
     folder: Path,
     progress: Progress,
     begun: Header | None,
+    wait: Ns,
 ) -> Path:
     thresholds = calibrated(campaign, lab, data)
     trials = design(campaign)
@@ -111,6 +116,8 @@ async def _run(
         warmup=campaign.measure.warmup,
         progress=progress,
         known=begun.known if begun is not None else None,
+        purpose=f"run {campaign.name}",
+        wait=wait,
     ) as bench:
         if begun is not None:
             pending = {planned.trial for planned in read_run(folder).pending}
@@ -125,11 +132,12 @@ async def _run(
             status, reason = "failed", "the run broke"
             try:
                 for trial in todo:
+                    await bench.inventory.recovery.settled()
                     outcome = await play_trial(trial, campaign, bench, thresholds, run, progress)
                     progress.note(f"{trial.id}: {outcome.value}")
                 status, reason = "finished", ""
             except asyncio.CancelledError:
-                status, reason = "interrupted", "stopped by the user"
+                status, reason = "interrupted", str(bench.inventory.leasing.lost or "stopped by the user")
                 progress.note(f"to play the rest: testbed run --resume {folder}")
                 raise
             except Exception as error:

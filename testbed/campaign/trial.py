@@ -93,6 +93,7 @@ async def play_trial(
         for (board, model), loaded in bench.inventory.loads.items():
             text = f"{board} loaded {model} in {to_ms(loaded.load):.1f} ms: {loaded.text}"
             journal.write(Note(t=time.monotonic_ns(), text=text))
+        bench.inventory.notes.into(listener.keep)
         watched = on_this_host(bench.inventory.facts.values())
         try:
             await bench.inventory.restore()
@@ -109,15 +110,21 @@ async def play_trial(
             await _quiet(journal, IDLE_AFTER, campaign.measure.idle_s)
             played += await play_patterns(bench)
         except asyncio.CancelledError:
-            journal.end(TrialStatus.ABORTED, counters=_floats(core.counters), reason="interrupted")
+            journal.end(TrialStatus.ABORTED, counters=_floats(core.counters), reason=_why(bench))
             raise
         finally:
             bench.inventory.listener = lambda _: None
+            bench.inventory.notes.into(None)
         status, reason = _judge(tally, listener)
         ear = listener.ear
         aligned = align_meters(played, beside(bench), bench.inventory.facts, ear.samples, ear.probes)
         journal.end(status, counters=_floats(core.counters) | listener.audits, reason=reason, aligned=aligned)
         return status
+
+
+def _why(bench: Bench) -> str:
+    """Why a trial was broken off: by its user, or because its boards are no longer ours."""
+    return str(bench.inventory.leasing.lost or "interrupted")
 
 
 async def _load(
@@ -171,26 +178,27 @@ class _Listener:
         match event:
             case ClockProbe():
                 self.ear.probes.append(event)
-                self._keep(event)
+                self.keep(event)
                 return
             case PowerSamples():
                 self.ear.sampled(event)
-                self._keep(event)
+                self.keep(event)
                 return
             case BoardDown():
                 self.down[event.board] = event.error
                 self.lost.append(f"{event.board}: {event.error}")
-                self._keep(Note(t=event.t, text=f"{event.board} is down: {event.error}"))
+                self.keep(Note(t=event.t, text=f"{event.board} is down: {event.error}"))
             case BoardUp():
                 self.down.pop(event.board, None)
-                self._keep(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
+                self.keep(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
             case Executed():
                 for name in ("audited", "audit_differs"):
                     if name in event.execution.notes:
                         self.audits[name] = self.audits.get(name, 0.0) + event.execution.notes[name]
         self._shell.on_event(event)
 
-    def _keep(self, entry: ClockProbe | PowerSamples | Note) -> None:
+    def keep(self, entry: ClockProbe | PowerSamples | Note) -> None:
+        """Write into the journal what no shell needs."""
         try:
             self._journal.write(entry)
         except StoreError as error:  # a full disk is the trial's end, not the board's

@@ -19,8 +19,8 @@ from testbed.campaign.policies import calibrated, check_policies, make_policy
 from testbed.campaign.progress import Progress, Silent
 from testbed.campaign.run import new_folder
 from testbed.campaign.spec import read_campaign
+from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
-from testbed.coordinator.inventory import board_setups
 from testbed.coordinator.labfile import read_lab
 from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
 from testbed.coordinator.residency import Residency

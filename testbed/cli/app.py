@@ -28,6 +28,11 @@ Catalog = Annotated[
     Path | None,
     typer.Option("--catalog", metavar="DIR", help="Folder of a catalogue of your own (default: shipped)."),
 ]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for boards that others have."),
+]
+Boards = Annotated[list[str], typer.Argument(metavar="LAB/BOARD...", help="Boards; LAB alone for all of it.")]
 Lab = Annotated[str, typer.Option("--lab", metavar="FILE", help="Lab file, or the name of a shipped one.")]
 
 
@@ -68,6 +73,7 @@ def run(
     gap: Annotated[
         bool, typer.Option("--gap", help="Play it live, then in virtual time, and show the gap.")
     ] = False,
+    wait: Wait = 0.0,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -93,7 +99,9 @@ def run(
             refuse_seeds(virtual_time=virtual_time and not gap, seeds=seeds)
         if gap:
             runs.refuse_with_gap(virtual_time=virtual_time, resume=resume)
-            runs.run_gap(terminal, experiment=experiment, lab=lab, out=out, seed=seed, after=after)
+            runs.run_gap(
+                terminal, experiment=experiment, lab=lab, out=out, seed=seed, after=after, wait_s=wait
+            )
         elif virtual_time or after is not None:
             runs.run_virtual(
                 terminal,
@@ -106,16 +114,48 @@ def run(
                 seeds=seeds,
             )
         else:
-            runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed)
+            runs.run(terminal, experiment=experiment, lab=lab, out=out, resume=resume, seed=seed, wait_s=wait)
 
 
 @app.command()
 def boards(lab: Lab = "virtual", json: Json = False, debug: Debug = False) -> None:
-    """List the boards of a lab, without touching them, and the drivers that are installed."""
+    """List the boards of a lab and who holds them, without touching them, and the drivers that are installed."""
     with door(json=json, debug=debug) as terminal:
         from testbed.cli import bench
 
         bench.boards(terminal, lab=lab)
+
+
+@app.command()
+def acquire(
+    names: Boards,
+    wait: Wait = 0.0,
+    duration: Annotated[str, typer.Option("--for", help="How long: 90s, 30m, 2h or 1d.")] = "1h",
+    purpose: Annotated[str, typer.Option("--purpose", help="What for, shown to others.")] = "",
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Reserve boards, all or none: your own runs may use them, everybody else waits."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import leases
+
+        leases.acquire(terminal, names, wait_s=wait, duration=duration, purpose=purpose)
+
+
+@app.command()
+def release(
+    names: Boards,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what others have reserved or hold; their runs end.")
+    ] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Give boards back before their time is over."""
+    with door(json=json, debug=debug) as terminal:
+        from testbed.cli import leases
+
+        leases.release(terminal, names, force=force)
 
 
 @app.command()

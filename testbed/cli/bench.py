@@ -18,6 +18,7 @@ from testbed.units import S, to_s
 
 if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
+    from testbed.coordinator.labfile import LabFile
     from testbed.model.lab import BoardSpec, CheckResult
     from testbed.ports import BenchMeter, CheckableBoard
     from testbed.units import Ns
@@ -28,15 +29,17 @@ MARK = {"ok": "[green]ok[/green]", "failed": "[bold red]failed[/bold red]", "ski
 
 
 def boards(terminal: Terminal, *, lab: str) -> None:
-    """Show a lab file's boards; nothing is contacted."""
+    """Show a lab file's boards and who holds them; nothing is contacted."""
     from importlib.metadata import entry_points
 
     from rich.table import Table
 
+    from testbed.cli.leases import lease_rows
     from testbed.coordinator.labfile import read_lab
 
     read = read_lab(resources.lab(lab))
     drivers = {group: sorted(entry_points(group=f"testbed.{group}").names) for group in GROUPS}
+    leases = lease_rows(read)
     rows = {
         name: {
             "kind": table.kind,
@@ -47,6 +50,7 @@ def boards(terminal: Terminal, *, lab: str) -> None:
             "options": options,
             "meters": {meter: one.kind for meter, (one, _) in read.meters.items() if one.feeds == name},
             "switches": {switch: one.kind for switch, (one, _) in read.switches.items() if one.feeds == name},
+            "lease": leases[name],
         }
         for name, (table, options) in read.boards.items()
     }
@@ -54,23 +58,16 @@ def boards(terminal: Terminal, *, lab: str) -> None:
         document = {"schema": 1, "lab": read.name, "file": str(read.file), "boards": rows, "drivers": drivers}
         terminal.emit(document)
         return
-    shown = Table(
-        "board",
-        "kind",
-        "site",
-        "models",
-        "profiles",
-        "meters, switch",
-        title=f"lab {read.name}",
-        title_justify="left",
-    )
+    columns = ("board", "kind", "site", "models", "profiles", "meters, switch", "lease")
+    shown = Table(*columns, title=f"lab {read.name}", title_justify="left")
     for name, row in rows.items():
         kind = str(row["kind"]) if row["driver"] else f"{row['kind']} [red](no such driver)[/red]"
         models = ", ".join(read.boards[name][0].models)
         instruments = (*read.meters.items(), *read.switches.items())
-        beside = [one for one, (about, _) in instruments if about.feeds == name]
+        beside = ", ".join(one for one, (about, _) in instruments if about.feeds == name) or "-"
         profiles = str(row["profiles"] or "measured at start")
-        shown.add_row(name, kind, str(row["site"]), models, profiles, ", ".join(beside) or "-")
+        told = escape(str(leases[name]["told"]))
+        shown.add_row(name, kind, str(row["site"]), models, profiles, beside, told)
     terminal.show(shown, "drivers: " + "; ".join(f"{g} {', '.join(n)}" for g, n in drivers.items() if n))
 
 
@@ -78,12 +75,13 @@ def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | N
     """Examine boards one after the other, each result as it comes.
 
     Raises:
+        LeaseError: somebody else has one of them.
         Ended: some check failed.
     """
     from testbed.campaign.bench import profile_lookup
     from testbed.campaign.data import TaskData
+    from testbed.coordinator.boards import board_specs
     from testbed.coordinator.instruments import build_meters, build_switches
-    from testbed.coordinator.inventory import board_specs, build_board
     from testbed.coordinator.labfile import read_lab
 
     read = read_lab(resources.lab(lab))
@@ -93,9 +91,8 @@ def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | N
     state = Path(tempfile.mkdtemp(prefix="testbed-"))
     try:
         specs = board_specs(read, data.models, profile_lookup(read), state, 0)
-        examined = [(spec, build_board(spec)) for spec in specs]
         build_switches(read)  # their tables are checked; nobody switches a board off to see whether it can be
-        results = asyncio.run(_examine(terminal, examined, build_meters(read, state)))
+        results = asyncio.run(_examine_leased(terminal, read, specs, build_meters(read, state)))
     finally:
         shutil.rmtree(state, ignore_errors=True)
     failed = sorted({name for name, result in results if result.state == "failed"})
@@ -181,6 +178,23 @@ def task_of(catalog: Path | None) -> tuple[str, Path | None]:
     from testbed.zoo.catalog import load_catalog
 
     return load_catalog(catalog).task, catalog
+
+
+async def _examine_leased(
+    terminal: Terminal, lab: LabFile, specs: list[BoardSpec], meters: list[BenchMeter]
+) -> list[tuple[str, CheckResult]]:
+    """Take the boards' leases first: whoever greets a board takes it over from its holder."""
+    from testbed.coordinator.boards import build_board
+    from testbed.coordinator.leasing import Leasing, granted, resources_of, store_of
+
+    resources = resources_of(lab, {spec.id: build_board(spec) for spec in specs})
+    leasing = Leasing(store_of(lab), resources, length_s=lab.lease_s, purpose="doctor")
+    try:
+        grants = await leasing.acquire()
+        ours = [granted(spec, grants[spec.id]) if spec.id in grants else spec for spec in specs]
+        return await _examine(terminal, [(spec, build_board(spec)) for spec in ours], meters)
+    finally:
+        await leasing.release()
 
 
 async def _examine(

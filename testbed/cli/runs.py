@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.cli.door import Ended, Exit
 from testbed.errors import ConfigError
+from testbed.units import from_s
 
 if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
@@ -27,6 +28,7 @@ def run(
     out: Path | None,
     resume: Path | None,
     seed: int | None,
+    wait_s: float = 0.0,
 ) -> None:
     """Play an experiment, then report it.
 
@@ -50,6 +52,7 @@ def run(
         resume=resume,
         seed=seed,
         progress=terminal,
+        wait=from_s(wait_s),
     )
     report(terminal, made)
 
@@ -109,6 +112,7 @@ def run_gap(
     out: Path | None,
     seed: int | None,
     after: Path | None,
+    wait_s: float = 0.0,
 ) -> None:
     """Play an experiment live, then in virtual time, and show the gap.
 
@@ -131,9 +135,15 @@ def run_gap(
     if source is None:
         terminal.note("no earlier live run of this lab on this host: a short one first, to see how it is")
         source = run_experiment(
-            folder, lab=lab_file, seed=seed, scout=True, place=_place(out), progress=terminal
+            folder,
+            lab=lab_file,
+            seed=seed,
+            scout=True,
+            place=_place(out),
+            progress=terminal,
+            wait=from_s(wait_s),
         )
-    live = run_experiment(folder, lab=lab_file, out=out, seed=seed, progress=terminal)
+    live = run_experiment(folder, lab=lab_file, out=out, seed=seed, progress=terminal, wait=from_s(wait_s))
     terminal.head(f"Live: {live}")
     document, code = _show(terminal, live)
     if code in {Exit.PASS, Exit.MISSED}:

@@ -1,139 +1,70 @@
-"""The boards of a lab: made from their entry points, opened together, watched, closed together."""
+"""The boards of a lab: leased and opened together, watched, closed together."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from testbed.coordinator.state import BoardSetup
-from testbed.errors import BoardError, ConfigError, TestbedError, did_you_mean
+import msgspec
+
+from testbed.coordinator.boards import board_setups, build_board
+from testbed.coordinator.leasing import Leasing, granted, resources_of, store_of
+from testbed.coordinator.notes import Notes
+from testbed.coordinator.recovery import Recovery
+from testbed.errors import BoardError, LeaseError, TestbedError
 from testbed.model import event as ev
 from testbed.model.action import ExitRule, Infer, Item, Load
 from testbed.model.ids import ActionId
-from testbed.model.lab import BoardFacts, BoardSpec, ModelFiles
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from testbed.coordinator.labfile import LabFile
+    from testbed.coordinator.state import BoardSetup
     from testbed.model.ids import BoardId, ModelId
-    from testbed.model.profile import HwProfile
-    from testbed.ports import BoardEvent, CheckableBoard, Payload
+    from testbed.model.lab import BoardFacts, BoardSpec
+    from testbed.ports import BoardEvent, CheckableBoard, Payload, PowerSwitch
 
 OPEN_LIMIT: Ns = 60 * S
 LOAD_LIMIT: Ns = 120 * S
 EXECUTE_LIMIT: Ns = 30 * S
 CLOSE_LIMIT: Ns = 15 * S
+AGAIN: Ns = S // 2
+"""How often it is looked whether boards that others here have leased are free."""
+KNOCK: Ns = 5 * S
+"""How often a board is asked whether another coordinator still has it; that opens all boards."""
 OWN_IDS: ActionId = 1 << 48
 """Where the action ids of warm-up and profiling start."""
 
 
-def board_specs(
-    lab: LabFile,
-    models: Mapping[ModelId, ModelFiles],
-    profiles: Callable[[str, ModelId], HwProfile | None],
-    state: Path,
-    seed: int,
-) -> list[BoardSpec]:
-    """What each driver is built from.
-
-    Args:
-        models: everything the experiment's catalogue offers.
-        profiles: looks up (profile folder, model).
-
-    Raises:
-        ConfigError: a board names a model the catalogue does not have, or a table stands for several boards.
-    """
-    for name, (table, _) in lab.boards.items():
-        if table.count > 1:
-            raise ConfigError(
-                f"{table.count} boards of one table exist in virtual time only",
-                file=lab.file,
-                key=f"boards.{lab.tables[name]}.count",
-                cure="Give each device a table of its own, or play it with --virtual-time",
-            )
-    specs = []
-    for index, (name, (table, options)) in enumerate(lab.boards.items()):
-        for model in table.models:
-            if model not in models:
-                raise ConfigError(
-                    f"no model {model!r}",
-                    file=lab.file,
-                    key=f"boards.{name}.models",
-                    cure=did_you_mean(model, models),
-                )
-        known = {}
-        for model in table.models if table.profiles is not None else ():
-            profile = profiles(table.profiles or "", model)
-            if profile is not None:
-                known[model] = profile
-        specs.append(
-            BoardSpec(
-                id=name,
-                kind=table.kind,
-                site=table.site,
-                options=options,
-                file=lab.file,
-                models={model: models[model] for model in table.models},
-                profiles=known,
-                resident=table.resident,
-                memory_bytes=table.memory_bytes,
-                state=state / name,
-                seed=seed * 1000 + index,
-                fence=time.time_ns(),
-            )
-        )
-    return specs
-
-
-def build_board(spec: BoardSpec) -> CheckableBoard:
-    """Make one board from its kind's entry point; nothing is contacted yet.
-
-    Raises:
-        ConfigError: unknown kind, or options the driver refuses.
-    """
-    kinds = {point.name: point for point in entry_points(group="testbed.boards")}
-    if spec.kind not in kinds:
-        raise ConfigError(
-            f"no driver for kind {spec.kind!r}",
-            file=spec.file,
-            key=f"boards.{spec.id}.kind",
-            cure=did_you_mean(spec.kind, kinds) or "Install the package again: no driver is registered",
-        )
-    board: CheckableBoard = kinds[spec.kind].load()(spec)
-    return board
-
-
-def board_setups(lab: LabFile, facts: Mapping[BoardId, BoardFacts]) -> list[BoardSetup]:
-    """What a fresh core is told of a lab's boards: the lab file, then what the boards said of themselves."""
-    return [
-        BoardSetup(
-            id=name,
-            kind=table.kind,
-            site=table.site,
-            memory_bytes=table.memory_bytes or (facts[name].memory_bytes if name in facts else None),
-            cores=table.cores,
-            price_per_s=table.price_per_s,
-        )
-        for name, (table, _) in lab.boards.items()
-    ]
-
-
 class Inventory:
-    """Open boards, what they said of themselves, and where their events go.
+    """Leased and open boards, what they said of themselves, and where their events go.
 
     Attributes:
         facts: by board, once open. loads: how each model became resident.
         listener: gets every event of every board; swapped between trials.
+        notes: what a journal should tell of leases, and of boards lost and found. recovery: how each board stands.
     """
 
-    def __init__(self, specs: list[BoardSpec], lab: LabFile) -> None:
-        """Build all drivers; raises `ConfigError` before anything is contacted."""
+    def __init__(
+        self,
+        specs: list[BoardSpec],
+        lab: LabFile,
+        *,
+        purpose: str = "",
+        switches: Mapping[BoardId, PowerSwitch] | None = None,
+        on_lost: Callable[[LeaseError], None] = lambda _: None,
+    ) -> None:
+        """Build all drivers; raises `ConfigError` before anything is contacted.
+
+        Args:
+            purpose: of the leases. switches: by board, where it has one.
+            on_lost: called when a lease is no longer ours: nothing more must be asked of the boards.
+        """
         self.specs = {spec.id: spec for spec in specs}
         self.boards = {spec.id: build_board(spec) for spec in specs}
         self.facts: dict[BoardId, BoardFacts] = {}
@@ -144,16 +75,66 @@ class Inventory:
         self._network: dict[BoardId, ev.NetworkSeen] = {}
         self._own: dict[ActionId, asyncio.Future[ev.Loaded | ev.Executed]] = {}
         self._next_own = OWN_IDS
+        self.notes = Notes()
+        self.leasing = Leasing(
+            store_of(lab),
+            resources_of(lab, self.boards),
+            length_s=lab.lease_s,
+            purpose=purpose,
+            on_lost=on_lost,
+        )
+        self.recovery = Recovery(
+            lab.recovery,
+            switches or {},
+            check_leases=self.leasing.check,
+            withdraw=self._withdraw,
+            note=self.notes.write,
+        )
 
-    async def open(self, on_open: Callable[[], None] = lambda: None) -> None:
-        """Open all boards at once and load every model each may be asked for.
+    async def open(
+        self,
+        on_open: Callable[[], None] = lambda: None,
+        *,
+        wait: Ns = 0,
+        on_wait: Callable[[LeaseError], None] = lambda _: None,
+    ) -> None:
+        """Lease all boards, open them at once and load every model each may be asked for.
 
         Args:
             on_open: called as each board is ready.
+            wait: how long to wait for boards that somebody else has. on_wait: told once who that is.
 
         Raises:
+            LeaseError: somebody else has a board. StoreError: leases cannot be kept.
             LinkError, BoardError: the first that failed; the others are closed again by ``close``.
         """
+        until, told = time.monotonic_ns() + wait, False
+        while True:
+            pause = AGAIN
+            try:
+                await self._lease()
+                pause = KNOCK
+                await self._open_all(on_open)
+            except LeaseError as error:
+                await self._close_all()
+                await self.leasing.release()
+                if time.monotonic_ns() >= until:
+                    raise
+                if not told:
+                    on_wait(error)
+                told = True
+                await asyncio.sleep(to_s(min(pause, max(until - time.monotonic_ns(), 0))))
+            else:
+                return
+
+    async def _lease(self) -> None:
+        """Take the leases, and make the drivers anew that have to show them to their boards."""
+        for name, grant in (await self.leasing.acquire()).items():
+            self.specs[name] = granted(self.specs[name], grant)
+            self.boards[name] = build_board(self.specs[name])
+            self.notes.write(grant.note)
+
+    async def _open_all(self, on_open: Callable[[], None]) -> None:
         for spec in self.specs.values():
             spec.state.mkdir(parents=True, exist_ok=True)
         try:
@@ -180,7 +161,7 @@ class Inventory:
         """Make a model resident outside of a trial.
 
         Raises:
-            BoardError: it failed, or took longer than its bound.
+            BoardError: it failed, or took longer than its bound. LeaseError: the boards are no longer ours.
         """
         order = Load(id=self._own_id(), board=board, model=model)
         loaded = await self._own_order(order, LOAD_LIMIT)
@@ -189,7 +170,7 @@ class Inventory:
         up = self._up.get(board)
         if up is not None:
             resident = dict(up.resident) | {model: 1}
-            self._up[board] = ev.BoardUp(t=up.t, board=board, boot=up.boot, resident=tuple(resident.items()))
+            self._up[board] = msgspec.structs.replace(up, resident=tuple(resident.items()))
         return loaded
 
     async def restore(self) -> None:
@@ -208,7 +189,7 @@ class Inventory:
                     Load(id=self._own_id(), board=spec.id, model=model, evict=others), LOAD_LIMIT
                 )
             held = tuple((model, 1) for model in spec.resident)
-            self._up[spec.id] = ev.BoardUp(t=up.t, board=spec.id, boot=up.boot, resident=held)
+            self._up[spec.id] = msgspec.structs.replace(up, resident=held)
 
     async def execute(
         self,
@@ -241,6 +222,8 @@ class Inventory:
     async def _own_order(
         self, order: Infer | Load, limit: Ns, payload: Payload | None = None, samples: tuple[int, ...] = ()
     ) -> ev.Loaded | ev.Executed:
+        if self.leasing.lost is not None:
+            raise self.leasing.lost
         future = self._own[order.id] = asyncio.get_running_loop().create_future()
         self.boards[order.board].send(order, payload, samples)
         try:
@@ -269,7 +252,19 @@ class Inventory:
         return board_setups(self._lab, self.facts)
 
     async def close(self) -> None:
-        """Close all boards at once, whatever state they are in; bounded in time."""
+        """Close all boards at once, whatever state they are in, and let go of them; bounded in time."""
+        try:
+            await self.recovery.close()
+            await self._close_all()
+        finally:
+            await self.leasing.release()
+
+    async def _withdraw(self, board: BoardId) -> None:
+        """Close the driver of a board that is not coming back."""
+        with contextlib.suppress(TestbedError, TimeoutError):
+            await asyncio.wait_for(self.boards[board].close(), to_s(CLOSE_LIMIT))
+
+    async def _close_all(self) -> None:
         closing = (asyncio.wait_for(board.close(), to_s(CLOSE_LIMIT)) for board in self.boards.values())
         results = await asyncio.gather(*closing, return_exceptions=True)
         for result in results:
@@ -282,8 +277,10 @@ class Inventory:
                 pass
             case ev.BoardUp():
                 self._up[event.board] = event
+                self.recovery.up(event)
             case ev.BoardDown():
                 self._up.pop(event.board, None)
+                self.recovery.down(event)
             case ev.NetworkSeen():
                 self._network[event.board] = event
             case ev.Loaded() | ev.Executed() if event.action in self._own:

@@ -20,6 +20,14 @@
     [switches.plug]
     kind = "command"                 # entry point in testbed.switches
     feeds = "jetson"                 # the board whose power it switches
+
+Before the boards a lab file may say who may use them, and how one that stops answering is cared for::
+
+    state = "/srv/testbed"           # leases of all users of this lab; default: the user's own state folder
+    lease_s = 15                     # how long a lease outlives the last heartbeat of its holder
+
+    [recovery]
+    grace_s = 10
 """
 
 from __future__ import annotations
@@ -36,6 +44,7 @@ from testbed.model.lab import parse_options
 from testbed.model.placement import Core
 
 LAB_SCHEMA = 1
+MIN_LEASE_S, MAX_LEASE_S = 1.0, 600.0
 
 
 class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,6 +56,8 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         resident: of ``models``, those held from the start; ``None`` for all. Policies load others as they need them.
         count: how many boards the table stands for; more than one, for virtual time only, are numbered.
         memory_bytes: room for models. cores: processing units inside. price_per_s: cost of its time.
+        lease: name to lease it by instead of its address: where it has several, or is this host or a virtual board and
+            runs shall take turns on it all the same.
     """
 
     kind: str
@@ -58,11 +69,26 @@ class BoardTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     memory_bytes: int | None = None
     cores: tuple[Core, ...] = ()
     price_per_s: float | None = None
+    lease: str | None = None
 
     @property
     def at_start(self) -> tuple[str, ...]:
         """Models held from the start."""
         return self.models if self.resident is None else self.resident
+
+
+class RecoveryTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The lab file's ``recovery`` table: what is tried, how often and for how long, when a board stops answering.
+
+    Attributes:
+        grace_s: it may come back by itself for so long before it is quarantined.
+        attempts: how often its power is cycled, if it has a switch.
+        return_s: how long it may take to come back after each attempt.
+    """
+
+    grace_s: float = 10.0
+    attempts: int = 3
+    return_s: float = 60.0
 
 
 class InstrumentTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +108,7 @@ class LabFile(Struct, frozen=True, kw_only=True):
         text: as it was read; kept in the run's header.
         boards: per board the common part and the driver's options; those of one ``count`` share both.
         tables: the name of the table that each board comes from, which is the board's own where it is alone.
+        state: folder of the leases, ``None`` for the user's own. lease_s: how long one lasts without a heartbeat.
     """
 
     name: str
@@ -91,6 +118,9 @@ class LabFile(Struct, frozen=True, kw_only=True):
     tables: dict[str, str]
     meters: dict[str, Instrument] = {}
     switches: dict[str, Instrument] = {}
+    state: Path | None = None
+    lease_s: float = 15.0
+    recovery: RecoveryTable = RecoveryTable()
 
     def only(self, board: str) -> LabFile:
         """The same lab with one board and what feeds it.
@@ -115,6 +145,9 @@ class _Top(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     boards: dict[str, dict[str, Any]]
     meters: dict[str, dict[str, Any]] = {}
     switches: dict[str, dict[str, Any]] = {}
+    state: str | None = None
+    lease_s: float = 15.0
+    recovery: RecoveryTable = RecoveryTable()
 
 
 def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
@@ -158,6 +191,13 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
             key="schema",
             cure=f"This version reads schema {LAB_SCHEMA}",
         )
+    if not MIN_LEASE_S <= top.lease_s <= MAX_LEASE_S:
+        raise ConfigError(
+            f"must be between {MIN_LEASE_S:g} and {MAX_LEASE_S:g} seconds", file=file, key="lease_s"
+        )
+    for name, value in msgspec.structs.asdict(top.recovery).items():
+        if value < 0:
+            raise ConfigError("must not be negative", file=file, key=f"recovery.{name}")
     if not top.boards:
         raise ConfigError("a lab needs at least one board", file=file, key="boards")
     names = set(BoardTable.__struct_fields__)
@@ -174,6 +214,13 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
                     key=f"{key}.resident",
                     cure=did_you_mean(model, common.models),
                 )
+        if common.lease is not None and not common.lease.strip():
+            raise ConfigError(
+                "is empty",
+                file=file,
+                key=f"{key}.lease",
+                cure="Name what runs take turns on, or leave it out",
+            )
         if common.count < 1:
             raise ConfigError(
                 "must be at least 1", file=file, key=f"{key}.count", cure="Leave it out for one"
@@ -195,6 +242,9 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
         tables=tables,
         meters=_instruments("meters", top.meters, boards, file),
         switches=switches,
+        state=None if top.state is None else file.parent / Path(top.state).expanduser(),
+        lease_s=top.lease_s,
+        recovery=top.recovery,
     )
 
 

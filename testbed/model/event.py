@@ -67,18 +67,23 @@ class Loaded(Event, frozen=True, gc=False, kw_only=True, tag="loaded"):
 
 
 class BoardUp(Event, frozen=True, gc=False, kw_only=True, tag="board_up"):
-    """A board is connected and greeted; ``resident`` lists what it holds, ``instances`` copies of each."""
+    """A board is connected and greeted; ``resident`` lists what it holds, ``instances`` copies of each.
+
+    ``boot`` counts its connections; ``boot_id`` is another one after the board was started again.
+    """
 
     board: BoardId
     boot: int
     resident: tuple[tuple[ModelId, int], ...] = ()
+    boot_id: str = ""
 
 
 class BoardDown(Event, frozen=True, gc=False, kw_only=True, tag="board_down"):
-    """A board is gone; what was in flight there has failed."""
+    """A board is gone; what was in flight there has failed. ``taken``: somebody else holds it now, for good."""
 
     board: BoardId
     error: str
+    taken: bool = False
 
 
 class NetworkSeen(Event, frozen=True, gc=False, kw_only=True, tag="network"):

@@ -14,6 +14,7 @@ from testbed.errors import ConfigError, did_you_mean
 from testbed.model.ids import BoardId, ModelId, TaskId
 from testbed.model.meter import MeterTraits
 from testbed.model.profile import HwProfile
+from testbed.units import Ns
 
 T = TypeVar("T")
 
@@ -51,7 +52,9 @@ class BoardSpec(Struct, frozen=True, kw_only=True):
         seed: for everything random about an emulated part.
         state: folder for sockets, keys and logs of this run.
         resident: of ``models``, those to hold from the start. memory_bytes: room for models, or ``None`` for enough.
-        fence: fencing token; grows with every run, an agent refuses an older one.
+        fence: fencing token; grows with every lease of the board, an agent refuses an older one.
+        holder: who we are, as the board tells others. issuer: who gave the token (see `testbed.wire.claim`).
+        ttl: how long the board keeps us when it hears nothing; 0 for ever.
     """
 
     id: BoardId
@@ -66,6 +69,9 @@ class BoardSpec(Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     seed: int = 0
     fence: int = 0
+    holder: str = ""
+    issuer: str = ""
+    ttl: Ns = 0
 
     @property
     def at_start(self) -> tuple[ModelId, ...]:

@@ -17,6 +17,7 @@ from testbed.campaign.progress import Silent
 from testbed.campaign.spec import read_campaign
 from testbed.campaign.trial import play_trial
 from testbed.coordinator.labfile import read_lab
+from testbed.coordinator.recovery import Standing
 from testbed.model.record import TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.reader import read_run
@@ -61,11 +62,14 @@ async def test_the_agent_is_killed_and_every_request_still_ends_once(tmp_path: P
         page = first_page(tmp_path / "run", campaign, lab, data, trials, thresholds, bench.profiles, [])
         with RunWriter.create(tmp_path / "run", page) as run:
             status = await play_trial(trials[0], campaign, bench, thresholds, run, saboteur)
+        await bench.inventory.recovery.settled()  # it comes back by itself, on a busy host after the trial
+        assert bench.inventory.recovery.state("jetson") is Standing.IN_SERVICE
     assert saboteur.work is not None
     await saboteur.work
     [attempt] = read_run(tmp_path / "run").trials
     assert sorted(record.request.id for record in attempt.records) == list(range(REQUESTS))
-    assert status is TrialStatus.LINK_ERROR, "a board lost on the way is not a result of the policy"
+    lost = {TrialStatus.LINK_ERROR, TrialStatus.BOARD_ERROR}  # the latter if it was not back by the end
+    assert status in lost, "a board lost on the way is not a result of the policy"
     assert not attempt.counts
     assert {r.outcome for r in attempt.records} <= {
         Outcome.COMPLETED,
@@ -82,4 +86,3 @@ async def test_the_agent_is_killed_and_every_request_still_ends_once(tmp_path: P
         assert (record.outcome in (Outcome.COMPLETED, Outcome.DEGRADED)) == bool(good)
         assert len(record.used) <= 1
     assert any(note.text.startswith("jetson is down") for note in attempt.notes)
-    assert any(note.text.startswith("jetson is up") for note in attempt.notes), "it came back by itself"

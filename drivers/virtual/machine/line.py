@@ -32,6 +32,7 @@ QUANTUM_NS = 1_000_000
 FIFO_BYTES = 256
 _IDLE_SPEED = termios.B50
 _BOOT_S = 10.0
+_LOOK_S = 0.05
 
 
 class Terminal:
@@ -111,7 +112,7 @@ class Direction:
         if self._timer is None and self._buffer:
             silence = self._tamper.silence_s
             wait = min(QUANTUM_NS, self._rate.until(len(self._buffer), time.monotonic_ns())) / 1e9
-            self._timer = self._loop.call_later(max(wait, silence), self._release)
+            self._timer = self._loop.call_later(max(wait, min(silence, _LOOK_S)), self._release)
 
     def _release(self) -> None:
         self._timer = None
@@ -232,6 +233,8 @@ class SerialLine:
     async def reboot(self) -> None:
         """Reset the board: another boot id, another clock."""
         await self._machine.reboot()
+        self._to_board.end_stall()
+        self._to_host.end_stall()
 
 
 async def serve(file: Path) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 USER = "testbed"
 _CHUNK = 65536
+_LOOK_S = 0.05
 
 
 class SshHost:
@@ -125,6 +126,8 @@ class SshHost:
         await self._close_port()
         await self.cut()
         await self._machine.reboot()
+        self._to_board.end_stall()
+        self._to_host.end_stall()
         await asyncio.sleep(self._config.boot_ms / 1e3)
         await self.listen()
 
@@ -196,8 +199,8 @@ async def _errors(channel: asyncssh.SSHServerProcess[bytes], process: Process) -
 
 
 async def _silence(tamper: Tamper) -> None:
-    if left := tamper.silence_s:
-        await asyncio.sleep(left)
+    while left := tamper.silence_s:  # noqa: ASYNC110 - a reboot may end it early
+        await asyncio.sleep(min(left, _LOOK_S))
 
 
 class _Door(asyncssh.SSHServer):

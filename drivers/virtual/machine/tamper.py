@@ -33,6 +33,10 @@ class Tamper:
         """Let nothing through for a while; nothing is lost."""
         self._silent_until = max(self._silent_until, self._now() + seconds)
 
+    def end_stall(self) -> None:
+        """Let everything through again at once."""
+        self._silent_until = 0.0
+
     @property
     def silence_s(self) -> float:
         """How long nothing may pass yet [s]."""

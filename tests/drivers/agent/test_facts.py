@@ -1,5 +1,6 @@
 import sys
 
+from drivers.agent import facts
 from drivers.agent.facts import board_facts
 from testbed.wire import PROTOCOL_VERSION
 
@@ -22,3 +23,12 @@ def test_governors_are_told_where_the_kernel_has_them(tmp_path):
         (folder / "scaling_governor").write_text(governor)
     (tmp_path / "sys/devices/system/cpu/cpu9/cpufreq/scaling_governor").mkdir(parents=True)  # cannot be read
     assert board_facts(tmp_path)["governor"] == "performance+schedutil"
+
+
+def test_machines_that_share_a_home_have_names_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(facts.platform, "node", lambda: "orin/1 é")
+    assert facts.machine_name(tmp_path) == "orin_1_é"
+    (tmp_path / "machine-id").write_text("0123456789abcdef\n")
+    assert facts.machine_name(tmp_path) == "orin_1_é-01234567"
+    monkeypatch.setattr(facts.platform, "node", lambda: "..")
+    assert facts.machine_name(tmp_path) == "board-01234567"

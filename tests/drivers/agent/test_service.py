@@ -1,11 +1,15 @@
 import os
 import threading
 import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
+from drivers.agent import service as service_module
 from drivers.agent.ledger import Ledger
 from drivers.agent.service import Service
 from testbed.wire import PROTOCOL_VERSION, Tensor
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim, note_of
 from testbed.wire.frames import encode_frame
 from tests.drivers.agent.conftest import PICTURE, infer
 
@@ -178,3 +182,39 @@ def test_only_the_newest_greeting_is_answered(start):
     host.load()
     host.send(infer(1))
     host.expect(m.Done)
+
+
+def test_only_silence_ends_a_lease_and_a_stranger_does_not_break_it(monkeypatch):
+    clock = SimpleNamespace(monotonic=lambda: clock.t, t=100.0)
+    monkeypatch.setattr(service_module, "time", clock)
+    outlet, lease = Mock(), Mock(admit=Mock(return_value=None))
+    service = Service(
+        *(Mock(survives=False), outlet, Mock(), Mock(), Mock(), lease),
+        facts=dict,
+        boot_id="b",
+        sha256="",
+        now_ns=lambda: 0,
+        max_message_bytes=100,
+    )
+    said = lambda: [call.args[0] for call in outlet.post.call_args_list]  # noqa: E731
+    hello = m.Hello(PROTOCOL_VERSION, 5, 1, "", 100, note_of(Claim(5, "ann", "a", 10_000_000_000)))
+    service._handle(hello, 0)
+    clock.t += 60  # importing a runtime takes long on some boards
+    service._mind_silence()
+    service._welcome(hello)
+    for _ in range(5):
+        clock.t += 8
+        service._handle(m.Probe(1), 0)
+        service._mind_silence()
+    clock.t += 8
+    lease.admit.return_value = m.Refused("busy", "ann is here")
+    service._handle(hello._replace(fence=6, note=""), 0)
+    assert lease.admit.call_args.kwargs == {"heard": True}
+    service._mind_silence()
+    assert [type(message) for message in said()] == [m.Refused]
+    clock.t += 3
+    service._mind_silence()
+    assert isinstance(said()[-1], m.Goodbye)
+    lease.leave.assert_not_called()  # this process ends with its line, and says so then
+    service.leave()
+    assert lease.leave.call_args.kwargs == {"over": True}

@@ -2,23 +2,11 @@ import hashlib
 
 import pytest
 
-from drivers.agent.state import BlobError, BlobStore, Fence
+from drivers.agent.state import BlobError, BlobStore
 from testbed.wire.messages import PutBlob
 
 DATA = b"a model" * 100
 SHA256 = hashlib.sha256(DATA).hexdigest()
-
-
-def test_tokens_only_rise_and_are_kept(tmp_path):
-    fence = Fence(tmp_path)
-    assert [fence.admit(token) for token in (5, 5, 4, 7, 6)] == [True, True, False, True, False]
-    assert Fence(tmp_path).highest == 7
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fence"]
-
-
-def test_a_torn_token_file_is_no_crash(tmp_path):
-    (tmp_path / "fence").write_text("12x")
-    assert Fence(tmp_path).highest == 0
 
 
 @pytest.mark.parametrize("name", ["../escape", "AB" * 32, "ab" * 31, "", SHA256 + "\n"])

@@ -8,7 +8,7 @@ import pytest
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition
 from testbed.contracts.board import Listener
-from testbed.errors import BoardError, LinkError
+from testbed.errors import BoardError, LeaseError, LinkError
 from testbed.model import event as ev
 from testbed.model.action import Infer, Item, Load
 from testbed.model.record import PowerSamples, SampleFault
@@ -39,7 +39,7 @@ async def test_a_refusing_agent_cannot_be_opened_and_leaves_nothing_behind(far_s
         closed.append(True)
 
     board = board_on(far_side, make_spec(), close=close)
-    with pytest.raises(BoardError, match="somebody is here"):
+    with pytest.raises(LeaseError, match="somebody is here"):
         await board.open(Listener())
     assert closed
     assert not far_side.open_
@@ -141,10 +141,28 @@ async def test_a_newer_run_takes_the_board_for_good(far_side, make_spec):
     await board.open(heard)
     far_side.replies[m.Hello] = lambda _: [m.Refused("fence", "taken")]
     far_side.die()
-    await heard.until(lambda: bool(heard.of(ev.BoardDown)), BOUND_S)
+    await heard.until(lambda: len(heard.of(ev.BoardDown)) == 2, BOUND_S)
     await asyncio.sleep(0.5)  # several back-offs would fit
     await board.close()
     assert far_side.opened == 2
+    lost, taken = heard.of(ev.BoardDown)
+    assert (lost.taken, taken.taken) == (False, True)
+    assert "taken" in taken.error
+
+
+async def test_another_board_at_the_same_address_is_not_taken_for_ours(stocked):
+    far_side, spec = stocked
+    hostname, boots = ["orin", "nano", "orin"], ["b", "b", "c"]
+    far_side.replies[m.Hello] = lambda x: [
+        far_side.welcome(x, facts={"hostname": hostname.pop(0)}, boot_id=boots.pop(0))
+    ]
+    board, heard = board_on(far_side, spec), Listener()
+    await board.open(heard)
+    far_side.die()
+    await heard.until(lambda: len(heard.of(ev.BoardUp)) == 2, BOUND_S)
+    await board.close()
+    assert [e.boot for e in heard.of(ev.BoardUp)] == [1, 3], "the second connection led elsewhere"
+    assert [e.boot_id for e in heard.of(ev.BoardUp)] == ["b", "c"]
 
 
 async def test_what_prepare_says_comes_out(far_side, make_spec):

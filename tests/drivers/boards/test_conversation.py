@@ -13,6 +13,7 @@ from testbed.errors import BoardError, LinkError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Item
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim
 
 ONE = np.zeros((1, 4), np.uint8)
 
@@ -26,7 +27,7 @@ async def conversing(far_side, events, *, lossy=False, **options):
     parts = Composition(kind="test", make_link=lambda: far_side, lossy=lossy, common=CommonOptions(**options))
     await far_side.open()
     talk = Conversation(far_side, "b", 1, parts, events.append, time.monotonic_ns)
-    await talk.greet(7)
+    await talk.greet(Claim(7))
     async with asyncio.TaskGroup() as group:
         group.create_task(talk.run())
         try:

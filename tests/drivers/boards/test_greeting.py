@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 
 from drivers.boards.composition import CommonOptions, Composition
-from drivers.boards.greeting import RefusedError, greet
-from testbed.errors import BoardError, LinkError
+from drivers.boards.greeting import RefusedError, claim_of, greet
+from testbed.errors import BoardError, LeaseError, LinkError
 from testbed.wire import Role, Session
+from testbed.wire import claim as wire_claim
 from testbed.wire import messages as m
+
+CLAIM = wire_claim.Claim(7, "ann", "store", 15_000_000_000)
 
 
 async def hello(far_side, *, lossy=False, bound_s=2.0, sha=""):
@@ -17,19 +21,30 @@ async def hello(far_side, *, lossy=False, bound_s=2.0, sha=""):
     )
     await far_side.open()
     limit = time.monotonic_ns() + round(bound_s * 1e9)
-    return await greet(Session(Role.HOST), far_side, "b", parts, 7, limit, time.monotonic_ns)
+    return await greet(Session(Role.HOST), far_side, "b", parts, CLAIM, limit, time.monotonic_ns)
 
 
 async def test_fence_and_expected_agent_travel(far_side):
     await hello(far_side, sha="ab")
     (message,) = far_side.of(m.Hello)
     assert (message.fence, message.agent_sha256) == (7, "ab")
+    assert wire_claim.claim_of(7, message.note) == CLAIM
 
 
-@pytest.mark.parametrize("code", ["fence", "agent", "busy"])
-async def test_a_refusal_has_its_code_and_a_cure(far_side, code):
+def test_the_board_keeps_us_longer_than_we_are_ever_silent(make_spec):
+    spec = make_spec()
+    assert claim_of(spec, 10_000).ttl_ns == 0
+    leased = msgspec.structs.replace(spec, ttl=15_000_000_000)
+    assert claim_of(leased, 10_000).ttl_ns == 15_000_000_000
+    assert claim_of(leased, 60_000).ttl_ns == 60_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("fence", LeaseError), ("busy", LeaseError), ("agent", RefusedError)]
+)
+async def test_a_refusal_has_its_code_and_a_cure(far_side, code, kind):
     far_side.replies[m.Hello] = lambda _: [m.Refused(code, "no")]
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(kind) as caught:
         await hello(far_side)
     assert caught.value.code == code
     assert caught.value.cure

@@ -12,6 +12,7 @@ from drivers.boards.conversation import Conversation
 from drivers.boards.loading import Loader
 from testbed.errors import BoardError
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim
 
 
 class Disk:
@@ -49,7 +50,7 @@ async def loading(far_side, spec, **changes):
     parts = Composition(kind="t", make_link=lambda: far_side, piece_bytes=16384, **changes)
     await far_side.open()
     talk = Conversation(far_side, "board", 1, parts, lambda _: None, time.monotonic_ns)
-    await talk.greet(1)
+    await talk.greet(Claim(1))
     async with asyncio.TaskGroup() as group:
         group.create_task(talk.run())
         try:

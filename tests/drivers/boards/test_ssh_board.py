@@ -4,6 +4,7 @@ import shutil
 import stat
 import sys
 
+import msgspec
 import pytest
 
 from drivers.boards.agent_file import agent_name
@@ -11,7 +12,9 @@ from drivers.boards.board import AgentBoard
 from drivers.boards.ssh_board import SshOptions, check_python, ssh_composition
 from drivers.links.deploy import CommandResult
 from testbed.contracts.board import BoardContract, Listener
-from testbed.errors import BoardError, ConfigError, HostKeyError
+from testbed.errors import BoardError, ConfigError, HostKeyError, LeaseError
+from testbed.model.event import BoardDown
+from testbed.units import S
 
 
 class SshBoardContract(BoardContract):
@@ -117,3 +120,47 @@ def test_a_transport_that_is_not_installed_is_an_error_of_the_lab_file(
         ssh_composition(make_spec("ssh"), options_for(ssh_server, tmp_path, transport="openssh"))
     assert caught.value.key == "boards.board.transport"
     assert caught.value.cure
+
+
+def test_a_board_has_one_name_whoever_asks(ssh_server, make_spec, tmp_path):
+    here = f"ssh://127.0.0.1:{ssh_server.port}"
+    first = ssh_composition(make_spec("ssh"), options_for(ssh_server, tmp_path / "a"))
+    other = ssh_composition(make_spec("ssh"), options_for(ssh_server, tmp_path / "b", user="somebody"))
+    assert first.resource() == other.resource() == here
+    behind = options_for(ssh_server, tmp_path, host="Orin.LAB", port=22, jump="gate")
+    part = ssh_composition(make_spec("ssh"), behind, part="gpu1")
+    assert part.resource() == "ssh://gate>orin.lab:22/gpu1"
+
+
+async def test_a_stale_holder_is_refused_by_the_board_itself(ssh_server, make_spec, tmp_path):
+    """Two coordinators that know nothing of each other, one board."""
+
+    def coordinator(holder, fence):
+        spec = msgspec.structs.replace(
+            make_spec("ssh"), fence=fence, holder=holder, issuer=f"store of {holder}"[-16:], ttl=60 * S
+        )
+        return AgentBoard(
+            spec, ssh_composition(spec, options_for(ssh_server, tmp_path / "board"))
+        ), Listener()
+
+    ann, heard = coordinator("ann", 5)
+    await ann.open(heard)
+    bob, _ = coordinator("bob", 6)
+    with pytest.raises(LeaseError, match="ann holds this board") as caught:
+        await bob.open(Listener())
+    assert caught.value.code == "busy"
+    await ann.close()
+    bob, news = coordinator("bob", 6)
+    await bob.open(news)
+    late, _ = coordinator("ann", 5)
+    with pytest.raises(LeaseError, match="older than 6, which this board obeys: bob"):
+        await late.open(Listener())
+    # The same lab's next holder need not wait: its issuer knows that this lease is over. Whoever is stale is stopped.
+    spec = msgspec.structs.replace(
+        make_spec("ssh"), fence=7, holder="carl", issuer="store of bob"[-16:], ttl=60 * S
+    )
+    carl = AgentBoard(spec, ssh_composition(spec, options_for(ssh_server, tmp_path / "board")))
+    await carl.open(Listener())
+    await news.until(lambda: any(e.taken for e in news.of(BoardDown)), 20)
+    await carl.close()
+    await bob.close()

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from drivers.links.serial import SerialConfig, SerialLink, port_path
+from drivers.links import serial as serial_module
+from drivers.links.serial import SerialConfig, SerialLink, port_path, stable_port
 from testbed.contracts.link import LinkContract
 from testbed.errors import LinkError
 
@@ -80,3 +81,18 @@ def test_a_bare_name_means_a_stable_identity():
     assert port_path("usb-FTDI_1-if00") == "/dev/serial/by-id/usb-FTDI_1-if00"
     assert port_path("/dev/ttyUSB0") == "/dev/ttyUSB0"
     assert port_path("socket://host:1") == "socket://host:1"
+
+
+def test_one_port_has_one_name_however_it_is_given(tmp_path, monkeypatch):
+    by_id, device = tmp_path / "by-id", tmp_path / "ttyUSB0"
+    by_id.mkdir()
+    device.touch()
+    (by_id / "usb-FTDI-if00").symlink_to(device)
+    monkeypatch.setattr(serial_module, "_BY_ID", by_id)
+    stable = str(by_id / "usb-FTDI-if00")
+    assert [stable_port(port) for port in ("usb-FTDI-if00", stable, str(device))] == [stable] * 3
+    (tmp_path / "ttyS1").touch()
+    assert stable_port(str(tmp_path / "ttyS1")) == str(tmp_path / "ttyS1")
+    assert stable_port("socket://far:4000") == "socket://far:4000"
+    device.unlink()  # pulled out: still the same port
+    assert stable_port("usb-FTDI-if00") == stable

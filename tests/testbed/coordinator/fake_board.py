@@ -6,11 +6,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+from testbed.errors import LeaseError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.lab import BoardFacts, BoardSpec, CheckResult
 from testbed.ports import Payload, Sink
+
+BUSY: dict[str, int] = {}
+"""How often a board of a name still refuses to be opened, whichever object it is: as another coordinator's would."""
 
 
 class FakeBoard:
@@ -19,6 +23,8 @@ class FakeBoard:
 
     def __init__(self, spec: BoardSpec) -> None:
         self.id = spec.id
+        self.resource = str(spec.options.get("resource", ""))
+        self.spec = spec
         self.delay_s = float(spec.options.get("delay_s", 0.001))
         self.dead = bool(spec.options.get("dead", False))
         self.lose_after = int(spec.options.get("lose_after", 0))
@@ -32,6 +38,9 @@ class FakeBoard:
     async def open(self, sink: Sink) -> BoardFacts:
         self._sink = sink
         self.opened += 1
+        if self.id in BUSY and BUSY[self.id] > 0:
+            BUSY[self.id] -= 1
+            raise LeaseError("somebody holds this board", board=self.id)
         sink(ev.BoardUp(t=time.monotonic_ns(), board=self.id, boot=1))
         return BoardFacts(
             id=self.id,

@@ -7,13 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from testbed.coordinator import boards as boards_module
 from testbed.coordinator import inventory as inventory_module
-from testbed.coordinator.inventory import Inventory, board_specs, build_board
+from testbed.coordinator.boards import board_specs
+from testbed.coordinator.inventory import Inventory
 from testbed.coordinator.labfile import read_lab
-from testbed.errors import BoardError, ConfigError
+from testbed.coordinator.lease_store import LeaseStore
+from testbed.coordinator.recovery import Standing
+from testbed.errors import BoardError, ConfigError, LeaseError
 from testbed.model import event as ev
 from testbed.model.lab import ModelFiles
+from testbed.model.lease import Holder
 from testbed.ports import BoardEvent
+from testbed.units import S
+from tests.testbed.coordinator import fake_board
 from tests.testbed.coordinator.fake_board import FakeBoard
 
 LAB = """
@@ -42,7 +49,7 @@ class Point:
 
 @pytest.fixture
 def lab_text(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(inventory_module, "entry_points", lambda group: [Point()])
+    monkeypatch.setattr(boards_module, "entry_points", lambda group: [Point()])
     return LAB
 
 
@@ -100,17 +107,79 @@ async def test_a_model_that_does_not_load_stops_the_opening_with_the_boards_reas
     await inventory.close()
 
 
-def test_an_unknown_model_and_an_unknown_kind_are_named(tmp_path: Path, lab_text: str) -> None:
-    with pytest.raises(ConfigError, match="boards.a.models"):
-        make(tmp_path, lab_text.replace('"n"', '"resnet"'))
-    with pytest.raises(ConfigError, match="Did you mean 'fake'"):
-        make(tmp_path, lab_text.replace('kind = "fake"\nsite = "edge"', 'kind = "fakes"\nsite = "edge"'))
+@pytest.fixture
+def shared(tmp_path: Path, lab_text: str) -> tuple[str, LeaseStore]:
+    """The lab with board a on a device that others use, too."""
+    text = lab_text.replace("schema = 1", 'schema = 1\nstate = "leases"')
+    return text.replace("[boards.b]", 'resource = "ssh://a:22"\n[boards.b]'), LeaseStore(tmp_path / "leases")
 
 
-def test_building_contacts_nothing(tmp_path: Path, lab_text: str) -> None:
+async def test_a_board_is_leased_before_it_is_opened_and_let_go_when_it_is_closed(
+    tmp_path: Path, shared: tuple[str, LeaseStore]
+) -> None:
+    text, store = shared
+    inventory = make(tmp_path, text)
+    fences = {name: spec.fence for name, spec in inventory.specs.items()}
+    await inventory.open()
+    (held,) = store.read()[0].values()
+    assert held.held is not None
+    spec = inventory.boards["a"].spec  # type: ignore[attr-defined]
+    assert (spec.fence, spec.ttl) == (held.token, 15 * S)
+    assert str(held.held.holder) in spec.holder
+    assert inventory.specs["b"].fence == fences["b"], "not shared, not leased"
+    with pytest.raises(LeaseError, match="a is held by"):
+        await make(tmp_path, text).open()
+    await inventory.close()
+    assert store.read()[0]["ssh://a:22"].held is None
+
+
+async def test_a_board_that_another_coordinator_has_is_waited_for(
+    tmp_path: Path, shared: tuple[str, LeaseStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, store = shared
+    monkeypatch.setitem(fake_board.BUSY, "a", 2)
+    monkeypatch.setattr(inventory_module, "KNOCK", S // 100)
+    inventory, waited = make(tmp_path, text), list[LeaseError]()
+    await inventory.open(wait=30 * S, on_wait=waited.append)
+    assert set(inventory.facts) == {"a", "b"}
+    assert len(waited) == 1, "told once"
+    assert inventory.boards["b"].opened == 3  # type: ignore[attr-defined]
+    await inventory.close()
+    monkeypatch.setitem(fake_board.BUSY, "a", 1)
+    again = make(tmp_path, text)
+    with pytest.raises(LeaseError, match="somebody holds this board"):
+        await again.open()
+    assert store.read()[0]["ssh://a:22"].held is None, "what was taken in vain is given back"
+    await again.close()
+
+
+async def test_nothing_is_asked_of_boards_that_are_no_longer_ours(
+    tmp_path: Path, shared: tuple[str, LeaseStore]
+) -> None:
+    text, store = shared
+    inventory = make(tmp_path, text)
+    await inventory.open()
+    store.give_back({"ssh://a:22": "a"}, Holder(user="bob", host="h"), force=True)
+    with pytest.raises(LeaseError):
+        await inventory.leasing.check()
+    inventory.leasing.lost = LeaseError("gone")
+    with pytest.raises(LeaseError, match="gone"):
+        await inventory.execute("a", "m", np.zeros((1, 4), np.uint8), (0,))
+    await inventory.close()
+
+
+async def test_a_lost_and_a_taken_board_are_cared_for(tmp_path: Path, lab_text: str) -> None:
     inventory = make(tmp_path, lab_text)
-    board = build_board(inventory.specs["a"])
-    assert board.opened == 0  # type: ignore[attr-defined]
+    await inventory.open()
+    inventory.boards["a"].lose()  # type: ignore[attr-defined]
+    assert inventory.recovery.state("a") is Standing.LOST
+    inventory._on_event(ev.BoardUp(t=1, board="a", boot=2))
+    await inventory.recovery.settled()
+    inventory._on_event(ev.BoardDown(t=2, board="a", error="bob has it", taken=True))
+    with pytest.raises(BoardError, match="withdrawn: bob has it"):
+        await inventory.recovery.settled()
+    assert inventory.boards["a"].closed == 1  # type: ignore[attr-defined]
+    await inventory.close()
 
 
 SWAPPABLE = """

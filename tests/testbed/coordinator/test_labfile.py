@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from testbed import resources
-from testbed.coordinator.labfile import read_lab
+from testbed.coordinator.labfile import RecoveryTable, read_lab
 from testbed.errors import ConfigError
 
 GOOD = """
@@ -37,6 +37,16 @@ def test_common_keys_and_driver_options_are_told_apart(tmp_path: Path) -> None:
     assert lab.text == GOOD
 
 
+def test_who_may_use_the_boards_and_how_they_are_cared_for(tmp_path: Path) -> None:
+    lab = read_lab(write(tmp_path, GOOD))
+    assert (lab.state, lab.lease_s, lab.recovery) == (None, 15.0, RecoveryTable())
+    text = GOOD.replace('name = "x"', 'name = "x"\nstate = "shared"\nlease_s = 5')
+    lab = read_lab(write(tmp_path, text + 'lease = "bench"\n[recovery]\nattempts = 1\n'))
+    assert (lab.state, lab.lease_s, lab.recovery.attempts) == (tmp_path / "shared", 5.0, 1)
+    assert lab.boards["a"][0].lease == "bench"
+    assert "lease" not in lab.boards["a"][1]
+
+
 @pytest.mark.parametrize(
     ("text", "key", "says"),
     [
@@ -47,6 +57,10 @@ def test_common_keys_and_driver_options_are_told_apart(tmp_path: Path) -> None:
         (GOOD.replace('models = ["m"]', 'models = "m"'), "boards.a.models", "array"),
         ('schema = 1\nname = "x"\n[boards]\n', "boards", "at least one"),
         (GOOD + "[[[", "", "not valid TOML"),
+        (GOOD.replace('name = "x"', 'name = "x"\nlease_s = 0.1'), "lease_s", "between 1 and 600"),
+        (GOOD + 'lease = " "\n', "boards.a.lease", "is empty"),
+        (GOOD + "[recovery]\ngrace = 3\n", "recovery.grace", "Did you mean 'grace_s'"),
+        (GOOD + "[recovery]\nreturn_s = -3\n", "recovery.return_s", "negative"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:

@@ -40,3 +40,11 @@ def test_silence_ends_by_itself() -> None:
     assert tamper.silence_s == 0.5
     now[0] = 10.6
     assert tamper.silence_s == 0
+
+
+def test_a_stall_can_be_ended():
+    tamper = Tamper(now=lambda: 100.0)
+    tamper.stall(5.0)
+    assert tamper.silence_s == 5.0
+    tamper.end_stall()
+    assert tamper.silence_s == 0.0
