@@ -157,7 +157,7 @@ def read(name: str) -> list[HwProfile]:
 def _folders(terminal: Terminal, found: ProfileComparison) -> None:
     from testbed.report import words
     from testbed.report.console import draw
-    from testbed.report.layout import Table
+    from testbed.report.table import Table
 
     rows = []
     for subject in found.subjects:

@@ -21,9 +21,9 @@ from testbed.report import words
 from testbed.report.columns import columns
 from testbed.report.console import draw
 from testbed.report.json import interval
-from testbed.report.layout import Table
 from testbed.report.pairs import SEED, shared_places
 from testbed.report.pooling import Pooling, pooling
+from testbed.report.table import Table
 from testbed.report.tables import analyse
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from testbed.report.layout import Table, main_tables, trials
+from testbed.report.layout import main_tables, trials
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

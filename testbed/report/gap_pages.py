@@ -10,7 +10,7 @@ from testbed.report.console import draw
 from testbed.report.gap_rows import CIRCULAR, EARLIER_RUN, GIVEN_PROFILE, OTHER_PROFILE, SAME_RUN
 from testbed.report.html import document, table_to_html
 from testbed.report.json import interval
-from testbed.report.layout import Table
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from testbed.report.figures import draw_figures
-from testbed.report.layout import Table, detail_tables, main_tables
+from testbed.report.layout import detail_tables, main_tables
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

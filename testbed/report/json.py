@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import to_builtins
+import msgspec
 
 if TYPE_CHECKING:
     from testbed.measure.stats import Estimate
@@ -22,9 +22,9 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": analysis.folder,
         "policies": {row.policy: _policy(row) for row in analysis.policies},
-        "meters": [to_builtins(row) for row in analysis.meters],
-        "executions": [to_builtins(row) for row in analysis.work],
-        "crosschecks": [to_builtins(row) for row in analysis.crosschecks],
+        "meters": [_plain(row) for row in analysis.meters],
+        "executions": [_plain(row) for row in analysis.work],
+        "crosschecks": [_plain(row) for row in analysis.crosschecks],
         "figures": dict(analysis.figures),
     }
 
@@ -65,6 +65,12 @@ def _target(row: TargetRow) -> dict[str, Any]:
         "deadline_miss_frac": row.deadline_miss_frac,
         "energy_mj_per_request": _energy(row.energy),
     }
+
+
+def _plain(row: msgspec.Struct) -> dict[str, Any]:
+    """A row with the names of its fields, in JSON's own types."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(row))
+    return plain
 
 
 def interval(estimate: Estimate) -> list[float] | None:

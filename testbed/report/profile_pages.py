@@ -11,8 +11,8 @@ from testbed.errors import ConfigError
 from testbed.report import words
 from testbed.report.console import draw
 from testbed.report.html import document, figure_to_html, table_to_html
-from testbed.report.layout import Table
 from testbed.report.profile_figures import draw_profiles, picture
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path

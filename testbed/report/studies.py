@@ -9,8 +9,8 @@ from testbed.measure.stats import wilson
 from testbed.report import words
 from testbed.report.console import draw
 from testbed.report.html import document, figure_to_html, table_to_html
-from testbed.report.layout import Table
 from testbed.report.study_figures import draw_study
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from pathlib import Path

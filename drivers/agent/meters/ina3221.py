@@ -38,6 +38,7 @@ _FULL_BUS_MV = 32_760.0
 _BUS_STEP_V = 0.008
 _GAIN_LIMIT_FRAC = 0.0025
 _CYCLE_NS = 6_600_000
+_CONVERSION_NS = 1_100_000
 _INPUT = "VIN"
 
 
@@ -86,13 +87,13 @@ def traits(rails: Sequence[Rail]) -> dict[str, Any]:
         "quantity": "average" if samples > 1 else "instant",
         "metered": "rail",
         "period_ns": cycle_ns,
-        "window_ns": cycle_ns,
+        "window_ns": cycle_ns if samples > 1 else _CONVERSION_NS,
         "delay_bound_ns": numbers * cycle_ns,
         "gain_frac": math.sqrt(2 / 3) * _GAIN_LIMIT_FRAC,
         "rails": {rail.name: known for rail in rails if (known := _rail_traits(rail))},
         "sources": {
             "period_ns": f"SBOS576B 8.4.2.2: 6 conversions of 1.1 ms (driver's default), times samples = {samples:g}",
-            "window_ns": "the same",
+            "window_ns": "the same where samples are averaged; a lone one is of one conversion of 1.1 ms",
             "delay_bound_ns": f"each of {numbers} numbers waits up to two cycles; stamped in the middle",
             "gain_frac": "SBOS576B 6.5: 0.25 % at most each for bus and shunt; shunt tolerance not stated",
             "rails": "SBOS576B 6.5: 8 mV and 40 uV steps, 80 uV offset at most, 163.8 mV full scale; shunt from sysfs",
