@@ -210,6 +210,8 @@ def _target(material: Material, work: tuple[BoardWork, ...], target: float | Non
         return no_energy(f"does not count ({material.reason})", scope)
     if not answered:
         return no_energy("no request was answered", scope)
+    if any(attempt.drawn for attempt in material.attempts):
+        return no_energy("in virtual time only a whole load has an energy", scope)
     wanted = [
         {record.request.id for record in in_analysis(attempt) if record.request.min_accuracy == target}
         for attempt in (material.attempts if telling else ())

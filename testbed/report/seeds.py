@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from testbed.report import words
-from testbed.report.layout import Table
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
