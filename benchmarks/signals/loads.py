@@ -107,6 +107,34 @@ def _ramp(rng: np.random.Generator, length: float, idle_w: float, load_w: float)
     return Load(_ends(length), np.array([load_w - warm]), idle_w, warm, rng.uniform(0.2, 1.0) * length)
 
 
+def executions(
+    rng: np.random.Generator, length: float, idle_w: float, load_w: float
+) -> tuple[Load, NDArray[np.float64], NDArray[np.int64], tuple[float, float]]:
+    """Executions of two kinds in random order with random pauses, all too short for most meters.
+
+    Returns:
+        the load, start and end of each execution [s] of shape (m, 2), its kind (m,), and the power of both kinds above
+        idle [W].
+    """
+    services = np.array([rng.uniform(0.002, 0.01), rng.uniform(0.01, 0.04)])
+    powers = (load_w - idle_w) * np.array([rng.uniform(0.2, 0.5), rng.uniform(0.6, 1.0)])
+    count = int(length / services.min())
+    kinds = (rng.random(count) < rng.uniform(0.3, 0.7)).astype(np.int64)
+    # Which kind prevails changes now and then, as requests do.
+    kinds ^= (
+        np.sin(np.arange(count) * services.mean() * rng.uniform(0.5, 2.0)) > rng.uniform(0.0, 0.8)
+    ).astype(np.int64)
+    busy = services[kinds] * rng.uniform(0.8, 1.2, count)
+    ends = np.cumsum(busy + rng.exponential(services.mean() * rng.uniform(0.3, 2.0), count))
+    kept = ends < length
+    starts = (ends - busy)[kept]
+    edges = np.column_stack((starts, ends[kept])).ravel()
+    levels = np.full(edges.size + 1, idle_w)
+    levels[1::2] += powers[kinds[kept]]
+    load = Load(LEAD_S + np.concatenate(([0.0], edges, [length])), levels, idle_w)
+    return load, LEAD_S + edges.reshape(-1, 2), kinds[kept], (float(powers[0]), float(powers[1]))
+
+
 def _ends(length: float) -> NDArray[np.float64]:
     return np.array([LEAD_S, LEAD_S + length])
 

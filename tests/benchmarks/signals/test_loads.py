@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.signals.loads import LEAD_S, LOADS, Load, square
+from benchmarks.signals.loads import LEAD_S, LOADS, Load, executions, square
 
 
 def test_energy_of_steps_warm_up_and_rest_is_their_sum():
@@ -29,3 +29,14 @@ def test_a_square_is_its_height_times_its_length():
     load = square(10.0, 1.0, 7.0)
     begin, end = load.energy(np.array([load.start, load.end]))
     assert end - begin == pytest.approx(70.0)
+
+
+def test_executions_draw_the_power_of_their_kind_and_do_not_overlap():
+    load, spans, which, powers = executions(np.random.default_rng(2), 20.0, 4.0, 10.0)
+    assert (spans[1:, 0] >= spans[:-1, 1]).all()
+    for kind in (0, 1):
+        mine = spans[which == kind]
+        assert load.mean(mine[:, 0], mine[:, 1]) == pytest.approx(4.0 + powers[kind])
+    begin, end = load.energy(np.array([load.start, load.end]))
+    busy = sum(powers[kind] * (spans[which == kind] @ [-1, 1]).sum() for kind in (0, 1))
+    assert end - begin == pytest.approx(4.0 * 20.0 + busy)
