@@ -91,7 +91,7 @@ class _DescriptorLines:
         name: str,
         end: str,
         receive: Callable[[], bytes],
-        send: Callable[[bytes], None],
+        send: Callable[[bytes], object],
         close: Callable[[], None],
     ) -> None:
         self._fd = fd
@@ -161,14 +161,9 @@ def _serial(port: str, baud: int, end: str) -> Lines:
         f"serial://{port}",
         end,
         lambda: bytes(device.read(_PIECE)),
-        lambda data: _write_all(device, data),
+        device.write,  # all of it, or a time-out
         device.close,
     )
-
-
-def _write_all(device: serial.Serial, data: bytes) -> None:
-    device.write(data)
-    device.flush()
 
 
 class _VisaLines:
