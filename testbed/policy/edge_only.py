@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from testbed.model.action import Action, Answer, Decision
+from testbed.model.ids import ModelId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import EDGE, PolicySettings
@@ -25,7 +26,7 @@ from testbed.policy.runners import (
 )
 
 if TYPE_CHECKING:
-    from testbed.model.ids import BoardId, ModelId, TaskId
+    from testbed.model.ids import BoardId, TaskId
     from testbed.model.profile import HwProfile
     from testbed.model.view import CaseView, View
     from testbed.ports import Policy
@@ -40,9 +41,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         max_ahead: items that may be on their way to a less powerful board before this one. With 0 it is used when
             it is free; 1 keeps its line at work, for twice the wait.
+        models: to use at the edge, kept resident there; all that have a profile by default.
     """
 
     max_ahead: int = 0
+    models: tuple[ModelId, ...] = ()
 
 
 class EdgeOnly:
@@ -59,6 +62,7 @@ class EdgeOnly:
             (board, profile)
             for board in settings.sites.get(EDGE, ())
             for model in settings.models.get(board, ())
+            if not self._options.models or model in self._options.models
             if (profile := settings.profiles.find(board, model)) is not None
         ]
         self._accuracy: dict[tuple[BoardId, ModelId], float] = {

@@ -28,10 +28,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from testbed.errors import ConfigError, did_you_mean
 from testbed.model.action import Action, Answer, Cancel, Decision, Reject
-from testbed.model.ids import RequestId
+from testbed.model.ids import ModelId, RequestId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.policy import DC, PolicySettings
@@ -40,7 +41,7 @@ from testbed.policy.guard import DriftGuard
 from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence, coin
 from testbed.policy.runners import Pick, Residents, infer, least_powerful, soonest
 from testbed.policy.speculation import Mode, Utilisation, wanted
-from testbed.policy.thresholds import Threshold
+from testbed.policy.thresholds import Threshold, ThresholdTable
 
 if TYPE_CHECKING:
     from testbed.model.execution import Step
@@ -64,6 +65,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         max_offload: a less powerful board is passed over if it would escalate more than this share.
         mode: when the data centre is asked. max_utilisation: of it, above which ``auto`` stays serial.
         shadow_frac: share of confident answers that the drift guard has checked.
+        frontends: models to use at the edge, kept resident there; all that were calibrated by default.
     """
 
     max_ahead: int = 0
@@ -71,6 +73,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mode: Mode = Mode.SERIAL
     max_utilisation: float = 0.7
     shadow_frac: float = 0.0
+    frontends: tuple[ModelId, ...] = ()
 
 
 class EdgeSight:
@@ -82,8 +85,9 @@ class EdgeSight:
         Raises:
             ConfigError: no thresholds, or an option that does not exist.
         """
-        self._courses = Courses(settings)
         self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
+        settings = _only(settings, self._options.frontends)
+        self._courses = Courses(settings)
         self._judge_by = judge
         self._seed = settings.seed
         self._dc = frozenset(settings.sites.get(DC, ()))
@@ -305,6 +309,24 @@ class EdgeSight:
             if edge and backend:
                 notes.append(self._guard.saw(row, edge[-1].label == backend[-1].label))
         return tuple(note for note in notes if note)
+
+
+def _only(settings: PolicySettings, frontends: tuple[ModelId, ...]) -> PolicySettings:
+    """The same without the thresholds of other frontends.
+
+    Raises:
+        ConfigError: one of them was not calibrated.
+    """
+    if not frontends or settings.thresholds is None:
+        return settings
+    known = {row.frontend for row in settings.thresholds.rows}
+    for name in frontends:
+        if name not in known:
+            raise ConfigError(
+                f"no thresholds of {name!r}", key="options.frontends", cure=did_you_mean(name, known)
+            )
+    rows = tuple(row for row in settings.thresholds.rows if row.frontend in frontends)
+    return structs.replace(settings, thresholds=ThresholdTable(rows=rows))
 
 
 def _answer(request: Request, step: Step, *, degraded: bool) -> Answer:

@@ -3,24 +3,24 @@
 One variant per accuracy level instead of one confidence threshold: what confidence scaling is compared with. Per
 request, in this order:
 
-1. one of the variants chosen last for this need, if it is loaded, not overloaded and in time;
-2. of the first few variants that are accurate enough, in order of accuracy, the slowest one that is loaded, not
-   overloaded and still in time (the smallest slack keeps the fast ones free);
-3. the one with the least load time plus inference time. A second counts against one that is not loaded, so loaded
+1. of the first few variants that are accurate enough, in order of accuracy, the cheapest one (energy of an inference at
+   work; unknown power last) that is loaded, not overloaded and in time;
+2. the one with the least load time plus inference time. A second counts against one that is not loaded, so loaded
    ones are preferred until they are that far behind; loading evicts what was used least recently, and the request
    waits for it.
 
 A baseline refuses nothing: where no variant is accurate enough the most accurate ones are taken and the answer is
 marked degraded; where none is in time, the soonest.
 
-Source: rules, window of five, share of candidates, penalty and overload limits as in the published code
-(github stanford-mast/INFaaS, head 4c5ff7b). Left out: the worker autoscaler (boards are given), and the rule that keeps
-accelerators free of requests with more than 100 ms (it is about the price of an accelerator).
+Source: order, share of candidates, penalty and overload limits as in the published code (github stanford-mast/INFaaS,
+head 4c5ff7b). Ours differs in its favour: the code takes the slowest variant that is in time, since slow means cheap
+there; between edge and data centre it does not, so cost itself is compared. Left out: its cache of the last choices (it
+saves a search and decides nothing), the worker autoscaler (boards are given), and the rule that keeps accelerators
+free of requests with more than 100 ms (it is about the price of an accelerator).
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from testbed.ports import Policy
 
 ATTEMPTS = 2
-RECENT = 5
 PENALTY = 1 * S
 """Counted against a variant that would have to be loaded."""
 OVERLOADED, RELIEVED = 2.5, 1.5
@@ -64,12 +63,13 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Variant(Struct, frozen=True):
-    """A model on a board. ``load`` is how long it takes to load [ns]."""
+    """A model on a board. ``load`` is how long it takes to load [ns], ``cost`` its energy at work [J]."""
 
     board: BoardId
     runner: Runner
     accuracy: float
     load: Ns
+    cost: float
 
     @property
     def key(self) -> tuple[BoardId, ModelId]:
@@ -113,7 +113,6 @@ class Infaas:
         self._memory = Memory(settings.profiles)
         self._pace: dict[tuple[BoardId, ModelId], Pace] = {}
         self._awaited: dict[BoardId, ModelId] = {}
-        self._recent: dict[tuple[TaskId, float | None], deque[Variant]] = {}
         known = [v for found in self._variants.values() for v in found]
         self._accuracy = {v.key: v.accuracy for v in known}
         self._service = {v.key: v.runner.service for v in known}
@@ -170,25 +169,18 @@ class Infaas:
         actions.append(infer(view, request.id, pick))
         given[variant.board] = given.get(variant.board, 0) + 1
         self._memory.touch(*variant.key)
-        recent = self._recent.setdefault((request.task, request.min_accuracy), deque(maxlen=RECENT))
-        if variant in recent:
-            recent.remove(variant)
-        recent.appendleft(variant)
 
     def _ready(
         self, now: Ns, view: View, request: Request, loaded: list[tuple[Variant, Pick]]
     ) -> tuple[Variant, Pick] | None:
-        """Rules 1 and 2: loaded, not overloaded, in time."""
-        fit = {
-            v.key: (v, pick)
+        """Rule 1: loaded, not overloaded, in time."""
+        fit = [
+            (v, pick)
             for v, pick in loaded[: _candidates(now, request)]
             if (request.deadline is None or pick.finish <= request.deadline)
             and not self._overloaded(now, view, v)
-        }
-        for variant in self._recent.get((request.task, request.min_accuracy), ()):
-            if variant.key in fit:
-                return fit[variant.key]
-        return max(fit.values(), key=lambda found: (found[1].finish, found[0].key), default=None)
+        ]
+        return min(fit, key=lambda found: (found[0].cost, found[1].finish, found[0].key), default=None)
 
     def _least(
         self,
@@ -198,7 +190,7 @@ class Infaas:
         loaded: list[tuple[Variant, Pick]],
         actions: list[Action],
     ) -> tuple[Variant, Pick] | None:
-        """Rule 3: least load plus inference time; ``None`` where that has to be loaded first."""
+        """Rule 2: least load plus inference time; ``None`` where that has to be loaded first."""
         best = min(loaded, key=lambda found: (found[1].finish, found[0].key), default=None)
         absent = [
             (now + v.load + v.runner.service + state.rtt + PENALTY, v)
@@ -243,7 +235,7 @@ class Infaas:
 
 
 def _candidates(now: Ns, request: Request) -> int:
-    """How many variants the second rule looks at."""
+    """How many variants the first rule looks at."""
     if request.deadline is None:
         return 3
     return max(3, round(0.15 * (request.deadline - now) / MS / 0.6))
@@ -252,7 +244,8 @@ def _candidates(now: Ns, request: Request) -> int:
 def _variant(profile: HwProfile, board: BoardId) -> Variant:
     accuracy = profile.accuracy[-1].value
     load = round(profile.load_ms.value * MS) if profile.load_ms is not None else 0
-    return Variant(board, make_runner(profile, accuracy=accuracy), accuracy, load)
+    runner = make_runner(profile, accuracy=accuracy)
+    return Variant(board, runner, accuracy, load, runner.watts * runner.service / S)
 
 
 def infaas(settings: PolicySettings) -> Policy:

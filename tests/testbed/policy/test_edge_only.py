@@ -4,6 +4,7 @@ from testbed.contracts.policy import BOARDS, MODELS, PolicyContract, mixed_reque
 from testbed.contracts.toy_lab import ToyLab
 from testbed.contracts.toy_requests import stream
 from testbed.errors import ConfigError
+from testbed.model.action import Infer
 from testbed.model.request import Outcome
 from testbed.model.view import Health
 from testbed.policy.edge_only import edge_only
@@ -50,3 +51,11 @@ def test_failed_attempt_goes_to_another_board_once():
 def test_unknown_option_is_refused():
     with pytest.raises(ConfigError, match="max_ahead"):
         edge_only(settings_for(options={"max_ahed": 2}))
+
+
+def test_models_can_be_limited():
+    lab = ToyLab(
+        edge_only(settings_for(options={"models": ["small"]})), BOARDS, MODELS, mixed_requests(30, 20 * MS)
+    )
+    lab.run()
+    assert {o.model for _, o in lab.orders if isinstance(o, Infer)} == {"small"}

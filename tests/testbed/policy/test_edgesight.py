@@ -346,3 +346,15 @@ def test_confidence_beats_chance_at_the_same_share_and_never_the_truth():
     assert ours > chance + 0.01
     assert bound >= ours - 1e-9
     assert 0 < bound_off < 0.2  # what the frontend gets wrong
+
+
+def test_frontends_can_be_limited_and_the_others_are_not_kept():
+    lab = run(
+        stream(20, 200 * MS, min_accuracy=0.75, slack=S),
+        settings=settings_for(options={"frontends": ["small"]}),
+    )
+    assert {boards_asked(e)[0] for e in lab.ends.values()} == {"strong"}
+    policy = edgesight(settings_for(options={"frontends": ["small"]}))
+    assert {h.model for h in policy.plan(None, None).hosted} == {"small", "large"}
+    with pytest.raises(ConfigError, match="'small'"):
+        edgesight(settings_for(options={"frontends": ["smal"]}))
