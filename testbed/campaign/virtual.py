@@ -10,6 +10,7 @@ import datetime
 import gc
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from testbed.campaign.data import Data
@@ -61,6 +62,14 @@ class VirtualLab:
         self.profiles = profiles
         self.links = links
         self.answers: dict[str, Answers] = {}
+
+    def with_rtt(self, site: str, rtt: Ns) -> VirtualLab:
+        """The same lab with another round trip to the boards of a site."""
+        links = {
+            board: msgspec.structs.replace(link, rtt=rtt) if self.lab.boards[board][0].site == site else link
+            for board, link in self.links.items()
+        }
+        return VirtualLab(self.lab, self.profiles, links)
 
     @classmethod
     def seen_by(cls, run: Run, lab: LabFile) -> VirtualLab:
@@ -230,7 +239,7 @@ def play_virtual(
         gc.collect()
         gc.freeze()
         try:
-            begun, ended = shell.run(requests, _known(virtual), from_s(campaign.measure.limit_s))
+            begun, ended = shell.run(requests, known_events(virtual), from_s(campaign.measure.limit_s))
         finally:
             gc.unfreeze()
         tally.tell()
@@ -267,7 +276,8 @@ def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, Mod
     return boards
 
 
-def _known(virtual: VirtualLab) -> list[ev.CoreEvent]:
+def known_events(virtual: VirtualLab) -> list[ev.CoreEvent]:
+    """Events that tell a core how the lab stands at the start."""
     events: list[ev.CoreEvent] = []
     for board, (table, _) in virtual.lab.boards.items():
         link = virtual.links[board]

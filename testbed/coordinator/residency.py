@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Residency:
     """Models with the instant from which each can be used.
 
+    Attributes:
+        loads: how many were carried out, those that found their model held already left out.
+
     Loading does not hold up what executes, as on a board whose agent loads in a thread of its own.
     """
 
@@ -35,6 +38,7 @@ class Residency:
         self._memory = memory_bytes
         self._ready: dict[ModelId, Ns] = dict.fromkeys(profiles if resident is None else resident, 0)
         self._free: Ns = 0
+        self.loads = 0
 
     def holds(self, model: ModelId, at: Ns) -> bool:
         """Whether a model can be used at an instant."""
@@ -58,6 +62,7 @@ class Residency:
         if self._memory is not None and used > self._memory:
             return self._free, took, f"{order.model} does not fit: {used:.0f} of {self._memory} bytes"
         self._ready[order.model] = self._free
+        self.loads += 1
         return self._free, took, ""
 
     def _time(self, model: ModelId) -> Ns:
