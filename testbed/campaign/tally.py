@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
-from testbed.measure.stats import quantile, wilson
+from testbed.measure.stats import quantile, wilson_of
 from testbed.model.request import Outcome
 from testbed.units import to_ms
 
@@ -70,6 +70,7 @@ class Tally:
         self._response: list[float] = []
         self._target: list[float] = []
         self._right: list[bool] = []
+        self._sample: list[int] = []
         self._offloaded = 0
         self._missed = 0
 
@@ -80,6 +81,7 @@ class Tally:
         self._response.append(to_ms(entry.ended - request.arrival) if answered else float("inf"))
         self._target.append(request.min_accuracy or 0.0)
         self._right.append(bool(entry.correct) and answered)
+        self._sample.append(request.sample)
         used = set(entry.used)
         self._offloaded += any(step.board in self.dc for step in entry.steps if step.id in used)
         self._missed += not answered or (request.deadline is not None and entry.ended > request.deadline)
@@ -99,10 +101,11 @@ class Tally:
         response, target = np.array(self._response), np.array(self._target)
         right = np.array(self._right, dtype=np.bool_)
         there = np.isfinite(response)
+        sample = np.array(self._sample)
         targets = tuple(
-            _target_count(float(t), response[target == t], right[target == t]) for t in np.unique(target)
+            _target_count(float(t), response[target == t], right[target == t], sample[target == t])
+            for t in np.unique(target)
         )
-        tail = quantile(response, 0.99) if bool(there.any()) else None
         return GridRow(
             cell=cell,
             policy=policy,
@@ -112,7 +115,7 @@ class Tally:
             answered=int(there.sum()),
             p50_ms=_at(response, 0.5),
             p99_ms=_at(response, 0.99),
-            p99_ci=tail.interval if tail is not None and np.isfinite(response.max()) else None,
+            p99_ci=quantile(response, 0.99).interval if bool(there.all()) else None,
             missed_frac=self._missed / max(len(response), 1),
             accuracy=float(right[there].mean()) if bool(there.any()) else None,
             targets=targets,
@@ -124,9 +127,11 @@ class Tally:
         )
 
 
-def _target_count(target: float, response: np.ndarray, right: np.ndarray) -> TargetCount:
-    answered = int(np.isfinite(response).sum())
-    upper = wilson(int(right.sum()), answered).high if answered else 0.0
+def _target_count(target: float, response: np.ndarray, right: np.ndarray, sample: np.ndarray) -> TargetCount:
+    """Requests that show the same input again get the same answer again, so only different ones count as evidence."""
+    there = np.isfinite(response)
+    answered, different = int(there.sum()), len(np.unique(sample[there]))
+    upper = wilson_of(float(right[there].mean()), answered, different).high if answered else 0.0
     return TargetCount(
         target=target,
         requests=len(response),

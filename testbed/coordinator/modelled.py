@@ -19,6 +19,7 @@ from testbed.coordinator.residency import Residency
 from testbed.model.energy import Energy
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.origin import Origin
+from testbed.model.profile import Service, service_at
 from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
@@ -89,11 +90,16 @@ _GRID = np.linspace(0.0, 1.0, 201)
 
 
 @functools.lru_cache(maxsize=256)
-def _quantiles(profile: HwProfile, batch: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
-    """Service times of one (profile, batch) on `_GRID`, one array per exit; the same for all boards of a kind."""
+def _quantiles(
+    service: tuple[Service, ...], exits: int, batch: int
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
+    """Service times of one (profile, batch) on `_GRID`, one array per exit; the same for all boards of a kind.
+
+    Takes what it needs of a profile, since a whole one cannot be a key: its provenance holds mappings.
+    """
     return tuple(
-        np.array([profile.service_at(batch, exit_, float(q)) for q in _GRID], dtype=np.float64)
-        for exit_ in range(profile.exits)
+        np.array([service_at(service, batch, exit_, float(q)) for q in _GRID], dtype=np.float64)
+        for exit_ in range(exits)
     )
 
 
@@ -101,7 +107,7 @@ class _Draws:
     """Service times of one (model, batch): quantiles drawn in blocks, one number for all exits of an execution."""
 
     def __init__(self, profile: HwProfile, batch: int, rng: np.random.Generator) -> None:
-        self._tables = _quantiles(profile, batch)
+        self._tables = _quantiles(profile.service, profile.exits, batch)
         self._rng = rng
         self._size = FIRST_DRAWS
         self._block: list[tuple[int, ...]] = []

@@ -174,23 +174,8 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provenance: Provenance | None = None
 
     def service_at(self, batch: int = 1, exit_: int | None = None, q: float = 0.5) -> Ns:
-        """Service time of a batch at an exit (default: the last) [ns].
-
-        Between stored batch sizes linear; beyond the largest, proportional to its batches.
-        """
-        last = max(s.exit for s in self.service) if exit_ is None else exit_
-        rows = [s for s in self.service if s.exit == last]
-        below = [s for s in rows if s.batch <= batch]
-        above = [s for s in rows if s.batch >= batch]
-        if below and above:
-            lo, hi = below[-1], above[0]
-            a, b = lo.quantile(q), hi.quantile(q)
-            return (
-                a if hi.batch == lo.batch else round(a + (b - a) * (batch - lo.batch) / (hi.batch - lo.batch))
-            )
-        if below:
-            return round(below[-1].quantile(q) * batch / below[-1].batch)
-        return rows[0].quantile(q)
+        """Service time of a batch at an exit (default: the last) [ns]; see `service_at`."""
+        return service_at(self.service, batch, exit_, q)
 
     def service_of(self, layers: tuple[int, int], batch: int = 1, q: float = 0.5) -> Ns:
         """Service time of a half-open range of parts: up to its last exit, less what lies before the first [ns]."""
@@ -216,6 +201,24 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         last = self.exits - 1 if exit_ is None else exit_
         rows = (e for e in self.energy_mj if (e.batch, e.exit, e.net) == (batch, last, net))
         return next(rows, None)
+
+
+def service_at(service: tuple[Service, ...], batch: int = 1, exit_: int | None = None, q: float = 0.5) -> Ns:
+    """Service time of a batch at an exit (default: the last) [ns].
+
+    Between stored batch sizes linear; beyond the largest, proportional to its batches.
+    """
+    last = max(s.exit for s in service) if exit_ is None else exit_
+    rows = [s for s in service if s.exit == last]
+    below = [s for s in rows if s.batch <= batch]
+    above = [s for s in rows if s.batch >= batch]
+    if below and above:
+        lo, hi = below[-1], above[0]
+        a, b = lo.quantile(q), hi.quantile(q)
+        return a if hi.batch == lo.batch else round(a + (b - a) * (batch - lo.batch) / (hi.batch - lo.batch))
+    if below:
+        return round(below[-1].quantile(q) * batch / below[-1].batch)
+    return rows[0].quantile(q)
 
 
 class ProfileBook(Struct, frozen=True):
