@@ -4,8 +4,8 @@ A cell is a round trip to the data centre, a load and a number of accuracy targe
 sees the same arrivals and inputs. The operating point is the cell that a question is asked about; it is played with
 all seeds, the other cells with the first.
 
-``load`` is the arrival rate over what the data centre alone could serve with its most accurate model; ``levels`` takes so
-many of the workload's needs, the highest targets first.
+``load`` is the arrival rate over what the data centre alone could serve with its most accurate model; ``levels`` takes
+so many of the workload's needs, the highest targets first.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class Tally:
             missed_frac=self._missed / max(len(response), 1),
             accuracy=float(right[there].mean()) if bool(there.any()) else None,
             targets=targets,
-            meets=all(t.reached for t in targets) and there.mean() >= 0.99,
+            meets=all(t.reached for t in targets) and bool(there.mean() >= 0.99),
             offload_frac=self._offloaded / max(int(there.sum()), 1),
             dc_busy_frac=dc_busy_frac,
             loads=loads,

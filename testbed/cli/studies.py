@@ -1,4 +1,4 @@
-"""Experiments that play no trials: computed on stored predictions, without a lab."""
+"""Experiments that need no board: computed on stored predictions, or played over a grid in virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
 
 TRIALS = "trials"
-KINDS = ("splits",)
+KINDS = ("splits", "grid")
 
 
 def study_of(experiment: str | None) -> Path | None:
@@ -25,9 +25,20 @@ def study_of(experiment: str | None) -> Path | None:
     if experiment is None:
         return None
     from testbed import resources
-    from testbed.coordinator.labfile import read_toml
 
     folder = resources.experiment(experiment)
+    return None if kind_of(folder) == TRIALS else folder
+
+
+def kind_of(folder: Path) -> str:
+    """What an experiment does: ``trials`` unless its campaign file says otherwise.
+
+    Raises:
+        ConfigError: the file cannot be read, or names a kind that is not known.
+    """
+    from testbed import resources
+    from testbed.coordinator.labfile import read_toml
+
     _, raw = read_toml(folder / resources.CAMPAIGN_FILE)
     kind = raw.get("kind", TRIALS)
     if kind not in (TRIALS, *KINDS):
@@ -37,7 +48,7 @@ def study_of(experiment: str | None) -> Path | None:
             key="kind",
             cure=did_you_mean(str(kind), (TRIALS, *KINDS)),
         )
-    return None if kind == TRIALS else folder
+    return str(kind)
 
 
 def is_study(folder: Path) -> bool:
@@ -61,11 +72,16 @@ def run(
             raise ConfigError(
                 "this experiment needs no lab and plays no trials", key=option, cure=f"Leave {option} out"
             )
-    from testbed.campaign.splits import run_splits
-
     stamp = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
     folder = out if out is not None else Path("runs") / f"{experiment.name}-{stamp}"
-    run_splits(experiment, folder, seed=seed, progress=terminal)
+    if kind_of(experiment) == "grid":
+        from testbed.campaign.grid_run import run_grid
+
+        run_grid(experiment, folder, seed=seed, progress=terminal)
+    else:
+        from testbed.campaign.splits import run_splits
+
+        run_splits(experiment, folder, seed=seed, progress=terminal)
     report(terminal, folder)
 
 

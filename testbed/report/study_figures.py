@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
@@ -38,4 +39,34 @@ def _splits(study: Study) -> dict[str, str]:
     return {"Promises missed": svg(figure)}
 
 
-_DRAWN = {"splits": _splits}
+def _grid(study: Study) -> dict[str, str]:
+    """Gain over load, a line for each round trip; with the most targets."""
+    figure, axes = blank(6.4, 3.6)
+    subject = study.spec["subject"]
+    gains = [
+        r for r in study.rows if r["what"] == "gain" and r["subject"] == subject and r["gain"] is not None
+    ]
+    most = max((r["cell"][2] for r in gains), default=0)
+    for place, rtt in enumerate(sorted({r["cell"][0] for r in gains})):
+        of_rtt = [r for r in gains if r["cell"][0] == rtt and r["cell"][2] == most]
+        loads = sorted({r["cell"][1] for r in of_rtt})
+        axes.plot(
+            loads,
+            [statistics.median(r["gain"] for r in of_rtt if r["cell"][1] == load) for load in loads],
+            color=COLOURS[place % len(COLOURS)],
+            linestyle=LINES[place % len(LINES)],
+            marker=MARKERS[place % len(MARKERS)],
+            label=f"{rtt:g} ms round trip",
+        )
+    axes.axhline(1.0, color="0.5", linewidth=0.8)
+    axes.set(
+        xlabel="load (of what the data centre alone could serve)", ylabel="P99 of the best baseline / ours"
+    )
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    if gains:
+        axes.legend(frameon=False)
+    return {f"Gain of {subject}, {most} targets": svg(figure)}
+
+
+_DRAWN = {"splits": _splits, "grid": _grid}
