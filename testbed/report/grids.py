@@ -73,8 +73,9 @@ def _point(study: Study) -> Table:
         names=2,
         remarks=(
             f"{study.spec['workload']['requests']} requests a policy and seed, median over seeds [least, largest]; "
-            "p99: of all requests, one without an answer is late for ever (never); meets in: seeds in which no target's "
-            "whole 95 % interval lies below it and 99 % were answered; cancelled: before start / too late",
+            "p99: of all requests, one without an answer is late for ever (never)",
+            "meets in: seeds in which no target's whole 95 % interval lies below it and 99 % were answered; cancelled: "
+            "before start / too late",
             "times: modelled (virtual time on assumed pacing after cited boards); accuracy: measured (stored answers)",
         ),
     )  # fmt: skip
