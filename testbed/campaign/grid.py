@@ -23,8 +23,8 @@ from testbed.campaign.policies import calibrated, make_policy
 from testbed.campaign.spec import Calibration, Campaign, Measure
 from testbed.campaign.tally import GridRow, Tally
 from testbed.campaign.virtual import known_events, modelled_boards
+from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
-from testbed.coordinator.inventory import board_setups
 from testbed.coordinator.labfile import read_lab, read_toml
 from testbed.coordinator.simulate import Costs, VirtualTrial
 from testbed.errors import ConfigError

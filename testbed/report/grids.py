@@ -6,7 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from testbed.report import words
-from testbed.report.layout import Table
+from testbed.report.table import Table
 
 if TYPE_CHECKING:
     from testbed.store.study import Study
