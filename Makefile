@@ -32,7 +32,7 @@ format: $(VENV)/.stamp-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.stamp-run
+bench: $(VENV)/.stamp-dev
 	$(BIN)/python -m benchmarks
 
 $(VENV)/.stamp-venv:
