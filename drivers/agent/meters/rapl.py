@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ZONES = "sys/class/powercap/intel-rapl:*"
 _LEAST_NS = 5_000_000
+_STILL_NS = 500_000_000
+_AGAIN_SECONDS = 0.001
 
 
 def find_rapl(root: str) -> Rapl:
@@ -107,10 +109,13 @@ class Rapl:
         # Two readings within a renewal would show 0 W, and what was drawn meanwhile in the next.
         time.sleep(max(self._earliest - time.monotonic_ns(), 0) / 1e9)
         counts = self._counts()
+        while counts == self._seen:
+            if time.monotonic_ns() - self._earliest > _STILL_NS:
+                raise SampleError(SampleError.NO_ANSWER, "the counters stand still")
+            time.sleep(_AGAIN_SECONDS)
+            counts = self._counts()
         stamp = now()
         self._earliest = time.monotonic_ns() + self._period // 2
-        if counts == self._seen:
-            raise SampleError(SampleError.NO_ANSWER, "the counters stand still")
         self._seen = counts
         return stamp, self._counters.advance(stamp, counts)
 
