@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,18 @@ class CheckableBoard(Board, Protocol):
 
     def checks(self) -> AsyncIterator[CheckResult]:
         """One result per step, in the order a person would look; the steps behind a failed one come as skipped."""
+
+
+@runtime_checkable
+class TellingBoard(Protocol):
+    """A board that can be asked how it stands; not every one can."""
+
+    async def tell(self, name: str) -> str:
+        """What holds now of a setting, or ``condition``: JSON of what it knows of its temperatures and clocks.
+
+        Raises:
+            BoardError: the board is down, or has no such thing. LinkError: the link was lost.
+        """
 
 
 class PowerMeter(Protocol):

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from drivers.agent.condition import Condition
 from drivers.agent.facts import board_facts, boot_id, machine_name, own_sha256
 from drivers.agent.gpu import GpuKnobs
 from drivers.agent.housekeeper import Housekeeper
@@ -119,7 +120,7 @@ def main(
         return 2
     factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
     factories = factories if runtimes is None else runtimes
-    settings = BoardSettings([JetsonKnobs(root), GpuKnobs()], own / "settings.json")
+    settings = BoardSettings([JetsonKnobs(root), GpuKnobs(), Condition(root)], own / "settings.json")
     outlet = Outlet(
         line, max_message_bytes=_MAX_MESSAGE_BYTES, chunk_bytes=options.chunk_bytes or line.chunk_bytes
     )

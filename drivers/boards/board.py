@@ -140,6 +140,21 @@ class AgentBoard:
             if seen is not None:
                 self._emit(seen)
 
+    async def tell(self, name: str) -> str:
+        """Read a setting or the board's condition; see `testbed.ports.TellingBoard.tell`.
+
+        Raises:
+            BoardError: the board is down, or has no such thing. LinkError: the link was lost.
+        """
+        talk = self._talk
+        if talk is None:
+            raise BoardError("the board is down", board=self.id)
+        number = talk.take_request()
+        reply = await talk.ask(m.Settings(number, name, ""), ("request", number), _SETTING_LIMIT)
+        if not reply.ok:
+            raise BoardError(f"{name}: {reply.text}", board=self.id)
+        return str(reply.value)
+
     async def close(self) -> None:
         """Put settings back, say goodbye, stop what was started; bounded in time."""
         self._closing = True

@@ -53,6 +53,18 @@ async def open_lab(
         LeaseError: somebody else has a board, or has it now: the block is cancelled when a lease is lost.
         MeterError: an instrument of the lab file cannot be used.
     """
+    opened = open_boards(lab, data, seed=seed, progress=progress, purpose=purpose, wait=wait)
+    async with opened as (inventory, instruments):
+        bench = await _warm(inventory, lab, data, warmup, progress, known or {})
+        await instruments.settle(inventory)
+        yield bench
+
+
+@asynccontextmanager
+async def open_boards(
+    lab: LabFile, data: Data, *, seed: int, progress: Progress, purpose: str = "", wait: Ns = 0
+) -> AsyncIterator[tuple[Inventory, Instruments]]:
+    """As `open_lab`, but the models are cold, and nothing is measured of them."""
     body = asyncio.current_task()
     assert body is not None, "an asynchronous context manager runs in a task"
 
@@ -77,9 +89,7 @@ async def open_lab(
             )
             progress.done()
             await instruments.open(inventory)
-            bench = await _warm(inventory, lab, data, warmup, progress, known or {})
-            await instruments.settle(inventory)
-            yield bench
+            yield inventory, instruments
         except asyncio.CancelledError:
             if inventory.leasing.lost is None:
                 raise

@@ -168,34 +168,57 @@ def doctor(
 
 @app.command()
 def profile(
-    board: Annotated[str, typer.Argument(help="Board in the lab file.")],
-    model: Annotated[str, typer.Argument(help="Model in the catalogue.")],
+    board: Annotated[str | None, typer.Argument(help="Board in the lab file.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Model in the catalogue.")] = None,
     lab: Lab = "virtual",
-    repeats: Annotated[int, typer.Option(min=10, help="Executions per batch size.")] = 200,
-    batch: Annotated[
-        list[int] | None, typer.Option(min=1, help="Batch size; may be given several times.")
+    the_board: Annotated[str | None, typer.Option("--board", help="The same by name.")] = None,
+    the_model: Annotated[str | None, typer.Option("--model", help="The same by name.")] = None,
+    batch: Annotated[list[str] | None, typer.Option(help="Batch sizes: 1,2,4.")] = None,
+    instances: Annotated[list[str] | None, typer.Option(help="Copies at a time: 1,2,4.")] = None,
+    beside: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="A second model that runs meanwhile.")
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", help="File to write (default: BOARD/MODEL.toml).")
+    power_mode: Annotated[int | None, typer.Option(help="Held while it is measured, then put back.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=10, help="Executions per cell, whatever the precision.")
     ] = None,
+    p99: Annotated[bool, typer.Option("--p99", help="The p99 must be precise too.")] = False,
+    ci_frac: Annotated[float, typer.Option(help="Width of an interval, relative to its quantile.")] = 0.05,
+    budget_s: Annotated[float, typer.Option(help="Seconds for repeating timed executions.")] = 120.0,
+    energy_s: Annotated[float, typer.Option(help="Seconds of work behind an energy; 0: none.")] = 10.0,
+    accuracy_s: Annotated[
+        float, typer.Option(help="Seconds for the calibration set; more: stored, audited.")
+    ] = 60.0,
+    loads: Annotated[int, typer.Option(min=1, help="How often the model is loaded anew.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 1,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was interrupted.")] = False,
+    out: Annotated[Path | None, typer.Option("--out", help="Default: hwprofiles/BOARD/MODEL.toml.")] = None,
     catalog: Catalog = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model's service time on a board, and write an hwprofile."""
+    """Measure a model on a board: times, power, load, accuracy; and write an hwprofile."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import bench
+        from testbed.campaign.profiling.plan import Plan
+        from testbed.cli import arguments, profiling
 
-        sizes = tuple(sorted(set(batch or [1])))
-        bench.profile(
-            terminal,
-            lab=lab,
-            board=board,
-            model=model,
+        plan = Plan(
+            board=arguments.either(board, the_board, "--board"),
+            model=arguments.either(model, the_model, "--model"),
+            batches=arguments.numbers(batch or ["1"], "--batch"),
+            instances=arguments.numbers(instances or ["1"], "--instances"),
+            beside=beside or "",
             repeats=repeats,
-            batch=sizes,
-            out=out,
-            catalog=catalog,
+            p99=p99,
+            ci_frac=ci_frac,
+            budget_s=budget_s,
+            energy_s=energy_s,
+            accuracy_s=accuracy_s,
+            loads=loads,
+            seed=seed,
+        )
+        profiling.profile(
+            terminal, plan, lab=lab, out=out, catalog=catalog, power_mode=power_mode, resume=resume
         )
 
 

@@ -1,4 +1,4 @@
-"""The commands about boards: list them, examine them, measure a model on one."""
+"""The commands about boards: list them, examine them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from rich.markup import escape
 
 from testbed import resources
 from testbed.cli.door import Ended, Exit
-from testbed.errors import ConfigError
 from testbed.units import S, to_s
 
 if TYPE_CHECKING:
@@ -112,59 +111,6 @@ def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | N
         terminal.show(f"{len(read.boards)} board(s) examined: {wrong}")
     if failed:
         raise Ended(Exit.INFRASTRUCTURE)
-
-
-def profile(
-    terminal: Terminal,
-    *,
-    lab: str,
-    board: str,
-    model: str,
-    repeats: int,
-    batch: tuple[int, ...],
-    out: Path | None,
-    catalog: Path | None,
-) -> None:
-    """Measure a model on a board, and write the profile.
-
-    Raises:
-        ConfigError: no such board or model, or a file that could not be read back.
-        LinkError, BoardError: the board did not do it.
-    """
-    from testbed.campaign.profile import profile_board
-    from testbed.coordinator.labfile import read_lab
-    from testbed.store.profile_writer import write_profile
-
-    read = read_lab(resources.lab(lab))
-    task, folder = task_of(catalog)
-    file = out if out is not None else Path(board) / f"{model}.toml"
-    if file.name != f"{model}.toml":
-        raise ConfigError(
-            "a profile goes by the name of its model", key="--out", cure=f"Give {Path(board) / model}.toml"
-        )
-    made = profile_board(
-        read,
-        board,
-        model,
-        task=task,
-        catalog=folder,
-        repeats=repeats,
-        batches=batch,
-        folder=file.resolve().parent.name,
-        progress=terminal,
-    )
-    write_profile(made, file)
-    if terminal.json:
-        terminal.emit({"schema": 1, "file": str(file), "profile": msgspec.to_builtins(made)})
-        return
-    from rich.table import Table
-
-    title = f"{model} on {board}: service time in ms, {made.service[0].origin.value}"
-    shown = Table("exit", "batch", "n", "p5", "p50", "p95", "p99", title=title, title_justify="left")
-    for row in made.service:
-        times = (f"{row.quantile(q) / 1e6:.3f}" for q in (0.05, 0.5, 0.95, 0.99))
-        shown.add_row(str(row.exit), str(row.batch), str(row.n), *times)
-    terminal.show(shown, f"written to {file}")
 
 
 def task_of(catalog: Path | None) -> tuple[str, Path | None]:

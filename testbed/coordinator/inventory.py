@@ -18,6 +18,7 @@ from testbed.model import event as ev
 from testbed.model.action import ExitRule, Infer, Item, Load
 from testbed.model.ids import ActionId
 from testbed.model.record import ClockProbe, PowerSamples
+from testbed.ports import TellingBoard
 from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
@@ -157,19 +158,24 @@ class Inventory:
             await self.load(board.id, model)
         on_open()
 
-    async def load(self, board: BoardId, model: ModelId) -> ev.Loaded:
+    async def load(
+        self, board: BoardId, model: ModelId, *, instances: int = 1, evict: tuple[ModelId, ...] = ()
+    ) -> ev.Loaded:
         """Make a model resident outside of a trial.
+
+        Args:
+            instances: copies held afterwards. evict: dropped at first; naming the model itself loads it anew.
 
         Raises:
             BoardError: it failed, or took longer than its bound. LeaseError: the boards are no longer ours.
         """
-        order = Load(id=self._own_id(), board=board, model=model)
+        order = Load(id=self._own_id(), board=board, model=model, instances=instances, evict=evict)
         loaded = await self._own_order(order, LOAD_LIMIT)
         assert isinstance(loaded, ev.Loaded)
         self.loads[board, model] = loaded
         up = self._up.get(board)
         if up is not None:
-            resident = dict(up.resident) | {model: 1}
+            resident = dict(up.resident) | {model: instances}
             self._up[board] = msgspec.structs.replace(up, resident=tuple(resident.items()))
         return loaded
 
@@ -198,18 +204,22 @@ class Inventory:
         payload: Payload,
         samples: tuple[int, ...],
         exit_: ExitRule | None = None,
+        instance: int = 0,
     ) -> ev.Executed:
         """Run one batch outside of a trial: to warm up, or to profile.
 
         Args:
-            payload: uint8 (items, ...). samples: input index per item.
+            payload: uint8 (items, ...). samples: input index per item, -1 where it is none of the test set.
+            instance: lane that runs it.
 
         Raises:
             BoardError: it failed, or took longer than its bound.
         """
         # The request number of such an item is nobody's: no case is open for it.
         item = Item(request=-1) if exit_ is None else Item(request=-1, exit=exit_)
-        order = Infer(id=self._own_id(), board=board, model=model, batch=(item,) * len(samples))
+        order = Infer(
+            id=self._own_id(), board=board, model=model, batch=(item,) * len(samples), instance=instance
+        )
         executed = await self._own_order(order, EXECUTE_LIMIT, payload, samples)
         assert isinstance(executed, ev.Executed)
         return executed
@@ -237,11 +247,29 @@ class Inventory:
         finally:
             del self._own[order.id]
 
+    async def tell(self, board: BoardId, name: str) -> str | None:
+        """What holds now of one of a board's settings, or its condition; ``None`` where it does not tell.
+
+        Raises:
+            LinkError: the link was lost.
+        """
+        asked = self.boards[board]
+        if not isinstance(asked, TellingBoard):
+            return None
+        try:
+            return await asked.tell(name)
+        except BoardError:
+            return None
+
     async def probe(self, count: int) -> None:
         """Exchange clock probes with all boards at once; a board that is down is left out."""
         async with asyncio.TaskGroup() as group:
             for name in self._up:
                 group.create_task(self.boards[name].probe(count))
+
+    def network(self, board: BoardId) -> ev.NetworkSeen | None:
+        """The way to a board as its last probes saw it."""
+        return self._network.get(board)
 
     def known(self) -> list[ev.CoreEvent]:
         """Events that bring a fresh core up to date."""

@@ -92,6 +92,8 @@ class Provenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         hashes: SHA-256 of the files that the figures were read from or made with, by name.
         meter: maker, model, sampling; meter_accuracy: as its data sheet or its calibration says.
         citation: how to cite the figures; licence: under which they were published.
+        temperature_c: lowest and highest seen while it was measured; empty where the board tells none.
+        remarks: what happened meanwhile that a reader should know, and why a figure is missing.
     """
 
     run: str = ""
@@ -104,6 +106,12 @@ class Provenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     meter_accuracy: str = ""
     citation: str = ""
     licence: str = ""
+    temperature_c: tuple[float, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+Stopped: TypeAlias = Literal["precise", "budget", "repeats"]
+"""Why no more was executed: the intervals were narrow enough, the time was up, or so many were asked for."""
 
 
 class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,7 +121,9 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         batch: items executed together.
         exit: exit at which all of the batch leave.
         p: probabilities, increasing within [0, 1]; ms: the quantiles there [ms], same length.
-        n: executions behind it; 0 where nobody counted.
+        n: executions behind it; 0 where nobody counted. warmup: executions before these that were kept apart.
+        p50_ms, p99_ms: 95 % confidence interval of that quantile; empty where nobody took one.
+        stopped: why it was not executed more often; ``None`` where nobody said.
     """
 
     batch: int
@@ -123,6 +133,10 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     source: str
     exit: int = 0
     n: int = 0
+    warmup: int = 0
+    p50_ms: tuple[float, ...] = ()
+    p99_ms: tuple[float, ...] = ()
+    stopped: Stopped | None = None
 
     def quantile(self, q: float) -> Ns:
         """Service time at probability ``q``, linear between the stored quantiles [ns]."""
@@ -137,13 +151,37 @@ class Service(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return round(ms[-1] * 1e6)
 
 
+class Concurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Service time while more than one execution is under way on the board.
+
+    Attributes:
+        batch: items of each execution. exit: exit at which they leave.
+        instances: copies of the model that execute at the same time, each in a lane of its own.
+        beside: another model that executes all the while in one lane more; empty for none.
+        p, ms: as in `Service`. items_per_s: items of this model that all instances together finish in a second.
+        n: executions behind it. warmup: executions before these that were kept apart.
+    """
+
+    batch: int
+    instances: int
+    p: tuple[float, ...]
+    ms: tuple[float, ...]
+    items_per_s: float
+    origin: Origin
+    source: str
+    beside: str = ""
+    exit: int = 0
+    n: int = 0
+    warmup: int = 0
+
+
 class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model on one kind of board.
 
     Attributes:
         board: profile folder name, e.g. ``virtual-jetson``; a lab file names it per board.
         service: at least batch 1 at every exit, sorted by (exit, batch).
-        accuracy: per exit, fraction correct on the task's test set.
+        accuracy: per exit, fraction correct on the task's test set, or on the set that its source names.
         class_accuracy: per exit and class, fraction of that class that is answered correctly, of the same
             origin as ``accuracy``; empty where nobody counted.
         kept_bytes: per part, size of what it hands on for one item; a part ends at the exit of its index.
@@ -151,6 +189,9 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         energy_mj: energy of one inference, sorted by (exit, batch, net); metered as the powers are.
         accuracy_metric: what ``accuracy`` is: ``top-1``, ``AUC``, ``mAP``, ``F1`` or ``1-WER`` (word errors).
         confidence: one per exit at most, sorted by exit; empty where nobody counted.
+        concurrent: sorted by exit, batch, instances, beside; empty where nobody tried.
+        link_rtt_ms, link_bytes_per_s: smallest round trip and rate towards the board of the link it was measured over.
+        meter_refresh_ms: longest that the meter can take from one new value to the next, as its samples show.
         sha256: hash of the model file(s) the figures belong to, in chain order.
     """
 
@@ -171,6 +212,10 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     energy_mj: tuple[InferenceEnergy, ...] = ()
     accuracy_metric: str = "top-1"
     confidence: tuple[Confidence, ...] = ()
+    concurrent: tuple[Concurrent, ...] = ()
+    link_rtt_ms: Quantity | None = None
+    link_bytes_per_s: Quantity | None = None
+    meter_refresh_ms: Quantity | None = None
     provenance: Provenance | None = None
 
     def service_at(self, batch: int = 1, exit_: int | None = None, q: float = 0.5) -> Ns:

@@ -13,7 +13,9 @@ from testbed.model.origin import Origin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.model.profile import Confidence, HwProfile, InferenceEnergy, Quantity, Service
+    from testbed.model.profile import Concurrent, Confidence, HwProfile, InferenceEnergy, Quantity, Service
+
+    Figure = Quantity | Service | InferenceEnergy | Confidence | Concurrent
 
 
 def check_names(profile: HwProfile, file: Path) -> None:
@@ -43,6 +45,8 @@ def check_profile(profile: HwProfile, file: Path) -> None:
     """
     for i, service in enumerate(profile.service):
         _check_service(service, file, f"service[{i}]")
+    for i, row in enumerate(profile.concurrent):
+        _check_service(row, file, f"concurrent[{i}]")
     _check_coverage(profile, file)
     for i, curve in enumerate(profile.confidence):
         _check_confidence(curve, file, f"confidence[{i}]")
@@ -69,22 +73,26 @@ def shortcomings(profile: HwProfile) -> list[str]:
     return found
 
 
-def figures(profile: HwProfile) -> dict[str, Quantity | Service | InferenceEnergy | Confidence]:
+def figures(profile: HwProfile) -> dict[str, Figure]:
     """Every figure of a profile that has an origin and a source, by key in its file."""
-    named: dict[str, Quantity | Service | InferenceEnergy | Confidence | None] = {
+    named: dict[str, Figure | None] = {
         "active_w": profile.active_w,
         "idle_w": profile.idle_w,
         "load_ms": profile.load_ms,
         "memory_bytes": profile.memory_bytes,
+        "link_rtt_ms": profile.link_rtt_ms,
+        "link_bytes_per_s": profile.link_bytes_per_s,
+        "meter_refresh_ms": profile.meter_refresh_ms,
         **{f"service[{i}]": row for i, row in enumerate(profile.service)},
         **{f"accuracy[{i}]": row for i, row in enumerate(profile.accuracy)},
         **{f"energy_mj[{i}]": row for i, row in enumerate(profile.energy_mj)},
         **{f"confidence[{i}]": row for i, row in enumerate(profile.confidence)},
+        **{f"concurrent[{i}]": row for i, row in enumerate(profile.concurrent)},
     }
     return {key: figure for key, figure in named.items() if figure is not None}
 
 
-def _check_service(service: Service, file: Path, key: str) -> None:
+def _check_service(service: Service | Concurrent, file: Path, key: str) -> None:
     if len(service.p) != len(service.ms) or not service.p:
         raise ConfigError(
             f"{len(service.p)} probabilities and {len(service.ms)} times",

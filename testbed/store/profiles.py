@@ -1,7 +1,8 @@
 """Reads the files of ``hwprofiles/<board>/`` into `HwProfile` values, refusing what is incomplete or out of order.
 
 History of the file's ``schema``: 1, first version. What was added since is optional under the same number: ``metered``,
-``energy_mj``, ``accuracy_metric``, ``confidence``, ``provenance``.
+``energy_mj``, ``accuracy_metric``, ``confidence``, ``provenance``; then ``concurrent``, ``link_*``,
+``meter_refresh_ms``, and in a service row ``warmup``, ``p50_ms``, ``p99_ms``, ``stopped``.
 """
 
 from __future__ import annotations

@@ -217,3 +217,19 @@ async def test_a_board_that_is_open_is_not_opened_twice(stocked):
     with pytest.raises(BoardError, match="open already"):
         await board.open(Listener())
     await board.close()
+
+
+async def test_a_board_tells_how_it_stands(stocked):
+    far_side, spec = stocked
+    far_side.replies[m.Settings] = lambda x: [
+        m.SettingsReply(x.request, x.name == "condition", "{}", "no such thing")
+    ]
+    board = board_on(far_side, spec)
+    with pytest.raises(BoardError, match="down"):
+        await board.tell("condition")
+    await board.open(Listener())
+    assert await board.tell("condition") == "{}"
+    assert far_side.of(m.Settings)[-1].value == "", "asked, not set"
+    with pytest.raises(BoardError, match="no such thing"):
+        await board.tell("mood")
+    await board.close()

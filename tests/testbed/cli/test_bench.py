@@ -9,8 +9,6 @@ from drivers.virtual.meters.serving import TcpServing
 from testbed.cli import bench
 from testbed.cli.door import Exit
 from testbed.errors import ConfigError
-from testbed.store.profile_checks import shortcomings
-from testbed.store.profiles import load_profile
 from tests.testbed.cli.conftest import call, invoke
 
 
@@ -74,44 +72,6 @@ def test_doctor_examines_the_meters_beside_a_board(experiment, tmp_path):
     done = invoke("doctor", "near", "--lab", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "cannot be reached" in done.stdout
-
-
-def test_profile_writes_what_loads_again(experiment, tmp_path):
-    file = tmp_path / "near" / "cnn-tiny.toml"
-    lab = tmp_path / "lab.toml"
-    elsewhere = (
-        '[meters.psu]\nkind = "scpi"\nfeeds = "far"\nwhere = "tcp://127.0.0.1:1"\n'  # not of this board
-    )
-    lab.write_text((experiment / "lab.toml").read_text() + elsewhere)
-    done = invoke(
-        *("profile", "near", "cnn-tiny", "--lab", lab, "--out", file),
-        *("--repeats", 20, "--batch", 1, "--batch", 3, "--json"),
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["file"] == str(file)
-    profile = load_profile(file)
-    assert [(row.batch, row.n) for row in profile.service] == [(1, 20), (3, 20)]
-    assert all(row.origin.value.startswith("measured") for row in profile.service)
-    assert shortcomings(profile) == []
-    said = profile.provenance
-    assert said.run.startswith("testbed profile near cnn-tiny, lab ")
-    assert said.versions["onnxruntime version"]
-    assert said.board["kind"] == "local"
-    assert len(said.hashes["agent"]) == 64
-
-
-def test_profile_of_a_board_or_model_that_is_not_there(experiment):
-    lab = experiment / "lab.toml"
-    assert "Did you mean 'near'" in call("profile", "neer", "cnn-tiny", "--lab", lab).stderr
-    assert "Did you mean 'cnn-tiny'" in call("profile", "near", "cnn-tin", "--lab", lab).stderr
-
-
-def test_a_profile_that_could_not_be_read_back_is_not_measured(experiment, tmp_path):
-    lab, file = experiment / "lab.toml", tmp_path / "p.toml"
-    done = call("profile", "near", "cnn-tiny", "--lab", lab, "--out", file)
-    assert done.returncode == 2
-    assert "Give near/cnn-tiny.toml" in done.stderr
-    assert not file.exists()
 
 
 def test_the_task_is_the_shipped_one_or_that_of_a_catalogue(tmp_path):

@@ -219,3 +219,37 @@ def test_live_a_table_is_one_board(tmp_path: Path, lab_text: str) -> None:
         ConfigError, match=r"boards.b.count: 3 boards of one table exist in virtual time only"
     ):
         make(tmp_path, lab_text + "count = 3\n")
+
+
+async def test_a_board_is_asked_how_it_stands_where_it_can_tell(
+    tmp_path: Path, lab_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = make(tmp_path, lab_text)
+    await inventory.open()
+    assert await inventory.tell("a", "condition") is None, "this kind of board does not tell"
+
+    async def tell(board: FakeBoard, name: str) -> str:
+        if name != "condition":
+            raise BoardError("no such thing")
+        return f"{board.id} is well"
+
+    monkeypatch.setattr(FakeBoard, "tell", tell, raising=False)
+    assert await inventory.tell("a", "condition") == "a is well"
+    assert await inventory.tell("a", "mood") is None
+
+
+async def test_a_model_is_loaded_anew_with_as_many_instances_as_asked(
+    tmp_path: Path, lab_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = make(tmp_path, lab_text)
+    await inventory.open()
+    orders: list[object] = []
+    send = FakeBoard.send
+    monkeypatch.setattr(
+        FakeBoard, "send", lambda board, order, *rest: (orders.append(order), send(board, order, *rest))[1]
+    )
+    assert (await inventory.load("a", "m", instances=3, evict=("m",))).load == 5
+    await inventory.execute("a", "m", np.zeros((1, 4), np.uint8), (0,), None, 2)
+    assert [(orders[0].instances, orders[0].evict), orders[1].instance] == [(3, ("m",)), 2]  # type: ignore[attr-defined]
+    [up] = [e for e in inventory.known() if isinstance(e, ev.BoardUp) and e.board == "a"]
+    assert dict(up.resident)["m"] == 3
