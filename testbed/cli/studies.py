@@ -1,4 +1,4 @@
-"""Experiments that need no board: computed on stored predictions, or played over a grid in virtual time."""
+"""Experiments that need no board: computed on stored predictions or hardware profiles, or played in virtual time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
 
 TRIALS = "trials"
-KINDS = ("splits", "grid")
+KINDS = ("splits", "grid", "energy")
+"""Those of `testbed.campaign.studies`, which is not imported only to look at a file."""
 
 
 def study_of(experiment: str | None) -> Path | None:
@@ -72,16 +73,11 @@ def run(
             raise ConfigError(
                 "this experiment needs no lab and plays no trials", key=option, cure=f"Leave {option} out"
             )
+    from testbed.campaign.studies import run_study
+
     stamp = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}"
     folder = out if out is not None else Path("runs") / f"{experiment.name}-{stamp}"
-    if kind_of(experiment) == "grid":
-        from testbed.campaign.grid_run import run_grid
-
-        run_grid(experiment, folder, seed=seed, progress=terminal)
-    else:
-        from testbed.campaign.splits import run_splits
-
-        run_splits(experiment, folder, seed=seed, progress=terminal)
+    run_study(experiment, folder, seed=seed, progress=terminal)
     report(terminal, folder)
 
 

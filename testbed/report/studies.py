@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.measure.stats import wilson
 from testbed.report import words
 from testbed.report.console import draw
+from testbed.report.energy_study import energy_tables
 from testbed.report.grids import grid_tables
 from testbed.report.html import document, figure_to_html, table_to_html
 from testbed.report.study_figures import draw_study
@@ -129,4 +130,4 @@ def _splits(study: Study) -> tuple[Table, ...]:
     return tuple(table for table in (kept, drift) if table.body)
 
 
-_TABLES = {"splits": _splits, "grid": grid_tables}
+_TABLES = {"splits": _splits, "grid": grid_tables, "energy": energy_tables}

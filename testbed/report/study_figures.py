@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
+from testbed.report.energy_study_figures import draw_energy
 from testbed.report.figures import COLOURS, LINES, MARKERS, SETTINGS, blank, svg
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ def _grid(study: Study) -> dict[str, str]:
     return {f"Gain of {subject}, {most} targets": svg(figure)}
 
 
-_DRAWN = {"splits": _splits, "grid": _grid}
+_DRAWN = {"splits": _splits, "grid": _grid, "energy": draw_energy}
