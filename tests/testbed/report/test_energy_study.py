@@ -25,7 +25,7 @@ SPEC = EnergyStudy(
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def study() -> Study:
     a = (rung(0.4, gross_mj=4.0), rung(0.7))
     b = (

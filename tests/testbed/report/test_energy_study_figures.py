@@ -8,7 +8,7 @@ from tests.testbed.report.test_energy_study import study
 __all__ = ["study"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def drawn(study):
     return draw_study(study)
 
