@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import sys
-from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-import drivers
+from drivers.virtual.child import Child
 from drivers.virtual.machine.config import MachineConfig, write_config
 from testbed.errors import BoardError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from drivers.virtual.network.process import Network
 
@@ -56,14 +53,14 @@ class FarSide:
         self._file = file
         self._lay_out = lay_out
         self._network = network
-        self._process: Process | None = None
+        self._child = Child(file.with_suffix(".log"))
         self._turn = asyncio.Lock()
         self.offer: dict[str, Any] = {}
 
     @property
     def running(self) -> bool:
         """It was started and has not ended."""
-        return self._process is not None and self._process.returncode is None
+        return self._child.running
 
     async def start(self) -> None:
         """Start it, unless it runs.
@@ -80,29 +77,15 @@ class FarSide:
             await self._network.start()
             self._config = msgspec.structs.replace(self._config, listen=self._network.offer["board"])
         write_config(self._config, self._file)
-        home = str(Path(drivers.__file__).parents[1])
-        path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
-        with self._log.open("ab") as log:
-            command: tuple[str, ...] = (sys.executable, "-m", self._module, str(self._file))
-            if self._network is not None:
-                command = self._network.inside(*command)
-            self._process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": path},
-                start_new_session=True,  # Ctrl-C is for the coordinator, which then stops it in order
-            )
+        command: tuple[str, ...] = (sys.executable, "-m", self._module, str(self._file))
+        if self._network is not None:
+            command = self._network.inside(*command)
         try:
-            async with asyncio.timeout(START_S):
-                self.offer = await self._hear()
+            self.offer = await self._child.start(command, START_S)
         except TimeoutError as error:
-            await self.stop()
             raise self._error(f"the virtual board did not start within {START_S:g} s") from error
-        except BaseException:
-            await self.stop()
-            raise
+        except EOFError as error:
+            raise self._error("the virtual board ended unexpectedly") from error
 
     async def order(self, name: str, **arguments: object) -> None:
         """Have something done there, and wait until it is.
@@ -111,52 +94,25 @@ class FarSide:
             BoardError: it does not run, refused, or took too long.
         """
         async with self._turn:
-            if self._process is None or self._process.stdin is None or not self.running:
+            if not self.running:
                 raise self._error("the virtual board does not run")
-            self._process.stdin.write(json.dumps({"do": name, **arguments}).encode() + b"\n")
             try:
+                self._child.say({"do": name, **arguments})
                 async with asyncio.timeout(ORDER_S):
-                    reply = await self._hear()
+                    reply = await self._child.hear()
             except TimeoutError as error:
                 raise self._error(f"order {name!r} was not carried out within {ORDER_S:g} s") from error
+            except EOFError as error:
+                raise self._error("the virtual board ended unexpectedly") from error
         if "error" in reply:
             raise self._error(f"order {name!r} failed: {reply['error']}")
 
     async def stop(self) -> None:
         """End its input, so that it stops in order; kill it after three seconds."""
-        process, self._process = self._process, None
-        if process is not None:
-            await _end(process)
+        await self._child.stop(STOP_S)
         if self._network is not None:
             await self._network.stop()
 
-    @property
-    def _log(self) -> Path:
-        return self._file.with_suffix(".log")
-
-    async def _hear(self) -> dict[str, Any]:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise self._error("the virtual board ended unexpectedly")
-        message: dict[str, Any] = json.loads(line)
-        return message
-
     def _error(self, message: str) -> BoardError:
-        last = ""
-        if self._log.is_file():
-            last = self._log.read_text(encoding="utf-8", errors="replace")[-4000:]
-        return BoardError(message, board=self._config.name, traceback=last, cure=f"See {self._log}")
-
-
-async def _end(process: Process) -> None:
-    """Let it end in order, or kill it."""
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        last, log = self._child.last_lines(), self._child.log
+        return BoardError(message, board=self._config.name, traceback=last, cure=f"See {log}")

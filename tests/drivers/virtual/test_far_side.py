@@ -57,7 +57,7 @@ def test_it_dies_with_the_coordinator(tmp_path: Path) -> None:
     program = (
         "import asyncio, sys; from pathlib import Path; from tests.drivers.virtual.test_far_side import far_side\n"
         "async def main():\n"
-        "    far = far_side(Path(sys.argv[1])); await far.start(); print(far._process.pid, flush=True)\n"
+        "    far = far_side(Path(sys.argv[1])); await far.start(); print(far._child._process.pid, flush=True)\n"
         "    await asyncio.sleep(60)\n"
         "asyncio.run(main())"
     )
