@@ -192,6 +192,7 @@ def profile(
     loads: Annotated[int, typer.Option(min=1, help="How often the model is loaded anew.")] = 5,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was interrupted.")] = False,
+    wait: Wait = 0.0,
     out: Annotated[Path | None, typer.Option("--out", help="Default: hwprofiles/BOARD/MODEL.toml.")] = None,
     catalog: Catalog = None,
     json: Json = False,
@@ -218,7 +219,14 @@ def profile(
             seed=seed,
         )
         profiling.profile(
-            terminal, plan, lab=lab, out=out, catalog=catalog, power_mode=power_mode, resume=resume
+            terminal,
+            plan,
+            lab=lab,
+            out=out,
+            catalog=catalog,
+            power_mode=power_mode,
+            resume=resume,
+            wait_s=wait,
         )
 
 

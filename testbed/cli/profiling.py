@@ -11,6 +11,7 @@ from rich.table import Table
 from testbed import resources
 from testbed.cli.bench import task_of
 from testbed.errors import ConfigError
+from testbed.units import from_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +32,14 @@ def profile(
     catalog: Path | None,
     power_mode: int | None,
     resume: bool,
+    wait_s: float = 0.0,
 ) -> None:
     """Measure a model on a board, and write the profile.
 
     Raises:
         ConfigError: no such board or model, a file that could not be read back, or a journal of something else.
         LinkError, BoardError, MeterError: the board or its meter did not do it. StoreError: the journal failed.
+        LeaseError: somebody else has the board.
     """
     from testbed.campaign.profiling.profile import profile_board
     from testbed.coordinator.labfile import read_lab
@@ -58,6 +61,7 @@ def profile(
         folder=file.resolve().parent.name,
         power_mode=power_mode,
         resume=resume,
+        wait=from_s(wait_s),
         progress=terminal,
     )
     check_profile(made, file)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import TaskId
     from testbed.model.profile import HwProfile, Provenance
+    from testbed.units import Ns
 
 
 def profile_board(
@@ -39,6 +40,7 @@ def profile_board(
     folder: str = "",
     power_mode: int | None = None,
     resume: bool = False,
+    wait: Ns = 0,
     progress: Progress | None = None,
 ) -> HwProfile:
     """Open one board of a lab and measure what a plan asks for.
@@ -47,6 +49,7 @@ def profile_board(
         task, catalog: where the model and its inputs come from, as in a campaign.
         journal: file that every finished block goes to. resume: go on with what it holds.
         folder: name the profile goes by; default the board's.
+        wait: how long to wait for a board that somebody else has.
         power_mode: board option that replaces the lab file's, for boards that have it.
 
     Raises:
@@ -67,14 +70,14 @@ def profile_board(
         alone, boards={plan.board: (msgspec.structs.replace(table, models=models, resident=None), options)}
     )
     with Journal(journal, resume=resume) as kept, asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_profile(alone, data, plan, kept, folder or plan.board, progress or Silent()))
+        return runner.run(_profile(alone, data, plan, kept, folder or plan.board, wait, progress or Silent()))
 
 
 async def _profile(
-    lab: LabFile, data: Data, plan: Plan, journal: Journal, folder: str, progress: Progress
+    lab: LabFile, data: Data, plan: Plan, journal: Journal, folder: str, wait: Ns, progress: Progress
 ) -> HwProfile:
     purpose = f"profile {plan.model}"
-    opened = open_boards(lab, data, seed=plan.seed, progress=progress, purpose=purpose)
+    opened = open_boards(lab, data, seed=plan.seed, progress=progress, purpose=purpose, wait=wait)
     async with opened as (inventory, instruments):
         bench = ProfileBench(inventory, data, plan.board, plan.model)
         lab_sha256 = sha256_of(msgspec.json.encode([lab.boards, lab.meters], enc_hook=str))

@@ -151,6 +151,7 @@ class Session:
         plan, inventory = self._plan, self._bench.inventory
         if not self._of(LoadSeen):
             self._progress.start("loads", plan.loads)
+            first = inventory.loads.get((plan.board, plan.model))
             seen = []
             for _ in range(plan.loads):
                 seen.append(await inventory.load(plan.board, plan.model, evict=(plan.model,)))
@@ -159,7 +160,8 @@ class Session:
             self._journal.write(
                 LoadSeen(
                     ns=tuple(one.load for one in seen),
-                    memory_bytes=tuple(one.memory_bytes for one in seen),
+                    # The first one, when the board was opened, filled memory that nobody had freed before.
+                    memory_bytes=tuple(one.memory_bytes for one in ([first, *seen] if first else seen)),
                     text=seen[-1].text if seen else "",
                 )
             )

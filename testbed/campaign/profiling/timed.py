@@ -1,6 +1,7 @@
 """One block of timed executions: each lane executes the cell's batch again and again, one at a time.
 
-Service time is start to finish on the board's own clock, so the link does not enter.
+Service time is start to finish on the board's own clock, so the link does not enter. Where several lanes are to be busy
+at the same time, each has a few orders waiting, or they would mostly wait for the link and hardly meet.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LONGEST = 100
 """Executions of a block; with more, blocks would be few."""
+DEPTH = 4
+"""Orders on the way to each lane, where lanes are to be busy together."""
 LONG_S = 2.0
 """A block ends after this time, if it has what a warm-up can be told from."""
 
@@ -49,26 +52,28 @@ async def run_block(
     here = on_this_host([bench.facts])
     start, began = time.monotonic_ns(), snapshot(pids=here)
     runs: list[_Run] = []
-    open_lanes = cell.instances
+    depth = 1 if cell.alone else DEPTH
+    ordered = [0] * cell.instances
+    working = cell.instances * depth
 
     async def work(lane: int) -> None:
-        nonlocal open_lanes
-        count = 0
-        while count < SHORTEST or (count < most and since(start) < LONG_S):
+        nonlocal working
+        while ordered[lane] < SHORTEST or (ordered[lane] < most and since(start) < LONG_S):
+            ordered[lane] += 1
             execution = (await bench.execute(cell, lane)).execution
             runs.append(_Run(execution.started, execution.finished))
-            count += 1
-        open_lanes -= 1
+        working -= 1
 
     async def work_beside(lane: int) -> None:
-        while open_lanes:
+        while working:
             await bench.execute_beside(cell, lane)
 
     async with asyncio.TaskGroup() as group:
-        for lane in range(cell.instances):
-            group.create_task(work(lane))
-        if cell.beside:
-            group.create_task(work_beside(cell.instances))
+        for _ in range(depth):
+            for lane in range(cell.instances):
+                group.create_task(work(lane))
+            if cell.beside:
+                group.create_task(work_beside(cell.instances))
     runs.sort(key=lambda run: run.finished)
     times = tuple(run.finished - run.started for run in runs)
     warm = find_warmup(times, cold=cold)

@@ -62,7 +62,7 @@ def test_kill_loses_no_finished_block(experiment, tmp_path):
             "--out",
             file,
         ),
-        *(*QUICK, "--repeats", 1500),
+        *(*QUICK, "--repeats", 800),
     ]
     running = subprocess.Popen(
         [sys.executable, "-m", "testbed", *map(str, command)],
@@ -82,7 +82,7 @@ def test_kill_loses_no_finished_block(experiment, tmp_path):
     assert "another plan" in other.stderr
     assert call(*command, "--resume", "--json").returncode == 0
     assert blocks(journal)[: len(before)] == before
-    assert load_profile(file).service[0].n == 1500
+    assert load_profile(file).service[0].n == 800
 
 
 def test_profile_of_a_board_or_model_that_is_not_there(experiment, tmp_path):
