@@ -139,7 +139,7 @@ _ENCODERS = {kind: (bytes((code,)), Layout(kinds)) for code, (kind, kinds) in LA
 _DECODERS: dict[int, tuple[type[Any], Layout, bool]] = {
     code: (kind, Layout(kinds), kind in _OPEN_ENDED) for code, (kind, kinds) in LAYOUTS.items()
 }
-_build = tuple.__new__  # a NamedTuple's own constructor is a call into Python; the layout knows how many fields it has
+_build = tuple.__new__  # a NamedTuple's own constructor is a call into Python
 
 
 def encode_message(message: Message) -> bytes:
