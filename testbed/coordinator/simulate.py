@@ -105,8 +105,21 @@ class VirtualTrial:
             self._handle(ev.Arrived(t=last, request=request))
         self._drain(last + limit, only_open=True)
         if self._core.open_requests:
-            self._handle(ev.Stop(t=last + limit, reason="not answered when the trial's limit passed"))
+            self._end(ev.Stop(t=last + limit, reason="not answered when the trial's limit passed"))
         return start, self._now
+
+    def _end(self, stop: ev.Stop) -> None:
+        """Close what is open; what has not started then never does.
+
+        Boards are not told one by one: that would move whoever is behind in a long queue again and again.
+        """
+        self._now = max(self._now, stop.t)
+        for flying in self._flying.values():
+            if flying.started >= stop.t:
+                self._boards[flying.order.board].busy[flying.order.model] -= flying.service
+        for effect in self._core.handle(stop):
+            if isinstance(effect, Close):
+                self._carry_out(effect)
 
     def _drain(self, until: Ns, *, only_open: bool = False) -> None:
         """Let everything happen that happens up to an instant, or until no request is open any more."""

@@ -10,7 +10,7 @@ their last field are ignored; any other message must be consumed exactly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire import from_agent, from_host
@@ -51,6 +51,7 @@ from testbed.wire.from_host import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -136,10 +137,7 @@ FROM_HOST = frozenset(kind for kind, _ in from_host.LAYOUTS.values())
 _OPEN_ENDED = frozenset((Hello, Refused))
 
 _ENCODERS = {kind: (bytes((code,)), Layout(kinds)) for code, (kind, kinds) in LAYOUTS.items()}
-_DECODERS: dict[int, tuple[type[Any], Layout, bool]] = {
-    code: (kind, Layout(kinds), kind in _OPEN_ENDED) for code, (kind, kinds) in LAYOUTS.items()
-}
-_build = tuple.__new__  # a NamedTuple's own constructor is a call into Python
+_DECODERS = {code: (kind, Layout(kinds)) for code, (kind, kinds) in LAYOUTS.items()}
 
 
 def encode_message(message: Message) -> bytes:
@@ -164,12 +162,11 @@ def decode_message(data: Buffer) -> Message:
     found = _DECODERS.get(view[0]) if len(view) else None
     if found is None:
         raise RemoteWireError(f"message of unknown type {view[0]:#04x}" if len(view) else "empty message")
-    kind, layout, open_ended = found
+    kind, layout = found
     values, at = layout.read(view, 1)
-    if at != len(view) and not open_ended:
+    if at != len(view) and kind not in _OPEN_ENDED:
         raise RemoteWireError(f"{kind.__name__} has {len(view) - at} bytes too many")
-    message: Message = _build(kind, values)
-    return message
+    return cast("Message", cast("Callable[..., Any]", kind)(*values))
 
 
 def check_message(message: object) -> None:

@@ -61,14 +61,12 @@ class Reassembly:
             if number in self._settled or number <= self._highest - _REMEMBERED:
                 self.repeated += 1
                 return None
-            if number > self._highest:
-                self._highest = number
+            self._highest = max(self._highest, number)
             if chunk:
                 self._lose(number)
                 return None
             if last:
-                if len(payload) > self._max_message:
-                    self._check(len(payload))
+                self._check(len(payload))
                 self._settle(number)
                 return payload
             partial = self._partial[number] = _Partial()
