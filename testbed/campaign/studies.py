@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.campaign import energy, energy_spec, grid, grid_run, splits
+from testbed.campaign import energy, energy_spec, grid, grid_run, loss_spec, loss_study, splits
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.resources import CAMPAIGN_FILE
@@ -26,6 +26,7 @@ RUNNERS: dict[str, Runner] = {
     splits.KIND: splits.run_splits,
     grid.KIND: grid_run.run_grid,
     energy_spec.KIND: energy.run_energy,
+    loss_spec.KIND: loss_study.run_loss,
 }
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
 
 TRIALS = "trials"
-KINDS = ("splits", "grid", "energy")
+KINDS = ("splits", "grid", "energy", "loss")
 """Those of `testbed.campaign.studies`, which is not imported only to look at a file."""
 
 

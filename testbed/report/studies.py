@@ -11,6 +11,7 @@ from testbed.report.console import draw
 from testbed.report.energy_study import energy_tables
 from testbed.report.grids import grid_tables
 from testbed.report.html import document, figure_to_html, table_to_html
+from testbed.report.losses import loss_tables
 from testbed.report.study_figures import draw_study
 from testbed.report.table import Table
 
@@ -130,4 +131,4 @@ def _splits(study: Study) -> tuple[Table, ...]:
     return tuple(table for table in (kept, drift) if table.body)
 
 
-_TABLES = {"splits": _splits, "grid": grid_tables, "energy": energy_tables}
+_TABLES = {"splits": _splits, "grid": grid_tables, "energy": energy_tables, "loss": loss_tables}

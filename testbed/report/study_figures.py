@@ -70,4 +70,47 @@ def _grid(study: Study) -> dict[str, str]:
     return {f"Gain of {subject}, {most} targets": svg(figure)}
 
 
-_DRAWN = {"splits": _splits, "grid": _grid, "energy": draw_energy}
+def _loss(study: Study) -> dict[str, str]:
+    """Accuracy over loss at the edge by fill, and of the mixture by threshold; first frontend, first target."""
+    model = study.spec["frontends"][0]
+    answers = [row for row in study.rows if row["what"] == "answers" and row["model"] == model]
+    intact = next(row["accuracy"] for row in answers if row["pattern"] == "none")
+    found = {}
+    for pattern in study.spec["patterns"]:
+        figure, axes = blank(6.4, 3.6)
+        lines = {
+            f"edge alone, {fill}": [
+                (r["loss"], r["accuracy"]) for r in answers if (r["pattern"], r["fill"]) == (pattern, fill)
+            ]
+            for fill in study.spec["fills"]
+        }
+        start = dict.fromkeys(lines, intact)
+        for aware, name in ((True, "with the backend, loss known"), (False, "with the backend, loss-blind")):
+            rows = [
+                r
+                for r in study.rows
+                if r["what"] == "thresholds"
+                and (r["frontend"], r["pattern"], r["aware"]) == (model, pattern, aware)
+                and r["target"] == study.spec["targets"][0]
+                and r["promised"]
+            ]
+            if rows:
+                lines[name] = [(r["loss"], r["accuracy"]) for r in rows]
+                start[name] = rows[0]["whole_accuracy"]
+        for place, (name, line) in enumerate(lines.items()):
+            points = [(0.0, start[name]), *line]
+            axes.plot(
+                [100 * loss for loss, _ in points],
+                [100 * accuracy for _, accuracy in points],
+                color=COLOURS[place % len(COLOURS)],
+                linestyle=LINES[place % len(LINES)],
+                marker=MARKERS[place % len(MARKERS)],
+                label=name,
+            )
+        axes.set(xlabel="packets lost [%]", ylabel="accuracy [%]")
+        axes.legend(frameon=False)
+        found[f"Accuracy of {model} under loss, {pattern}"] = svg(figure)
+    return found
+
+
+_DRAWN = {"splits": _splits, "grid": _grid, "energy": draw_energy, "loss": _loss}

@@ -1,0 +1,121 @@
+"""What lost packets cost, as tables: models without loss, the edge by fill, thresholds that know the loss or do not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testbed.measure.stats import Estimate
+from testbed.report import words
+from testbed.report.table import Table
+
+if TYPE_CHECKING:
+    from testbed.store.study import Study
+
+_WORDS = {"iid": "each on its own", "bursts": "in bursts"}
+
+
+def loss_tables(study: Study) -> tuple[Table, ...]:
+    """Models without loss, answers under loss, thresholds."""
+    return tuple(table for table in (_whole(study), _edge(study), _thresholds(study)) if table.body)
+
+
+def _answers(study: Study) -> list[dict[str, Any]]:
+    return [row for row in study.rows if row["what"] == "answers"]
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return words.share(Estimate(value=row["accuracy"], low=row["low"], high=row["high"], n=row["n"]))
+
+
+def _whole(study: Study) -> Table:
+    rows = [row for row in _answers(study) if row["pattern"] == "none"]
+    shown = study.figures
+    return Table(
+        title="Without loss",
+        head=("model", "images", "accuracy, 95 % interval"),
+        body=tuple((row["model"], str(row["n"]), _accuracy(row)) for row in rows),
+        remarks=(
+            "accuracy: measured (stored labelled images through the encoder, answered by the models)",
+            f"a picture: {words.number(shown['packets_per_picture'])} packets (at least "
+            f"{words.number(shown['packets_min'])}), {words.number(shown['bytes_per_picture'])} bytes",
+        ),
+    )
+
+
+def _edge(study: Study) -> Table:
+    fills = study.spec["fills"]
+    cells: dict[tuple[str, str, float], dict[str, dict[str, Any]]] = {}
+    for row in _answers(study):
+        if row["pattern"] != "none":
+            cells.setdefault((row["model"], row["pattern"], row["loss"]), {})[row["fill"]] = row
+    return Table(
+        title="Answers at the edge to what arrived: accuracy, and how many stay as without loss",
+        head=("model", "lost", "packets lost", "came as", "pictures hit", *fills),
+        body=tuple(
+            (
+                model,
+                _WORDS[pattern],
+                words.percent(loss),
+                words.percent(found[fills[0]]["delivered_loss"]),
+                f"{found[fills[0]]['hit']} of {found[fills[0]]['n']}",
+                *(f"{_accuracy(found[fill])}, {words.percent(found[fill]['agreement'])}" for fill in fills),
+            )
+            for (model, pattern, loss), found in cells.items()
+        ),
+        names=2,
+        remarks=("loss: emulated, seeded; accuracy: measured on stored images",),
+    )
+
+
+def _thresholds(study: Study) -> Table:
+    pairs: dict[tuple[str, float, str, float], dict[bool, dict[str, Any]]] = {}
+    for row in study.rows:
+        if row["what"] == "thresholds":
+            key = (row["frontend"], row["target"], row["pattern"], row["loss"])
+            pairs.setdefault(key, {})[row["aware"]] = row
+    return Table(
+        title="Edge and backend together: thresholds that know the picture's loss, and those that do not",
+        head=(
+            "frontend",
+            "target",
+            "lost",
+            "packets lost",
+            "promised in",
+            "without loss",
+            "loss known",
+            "drop, points",
+            "offloaded",
+            "loss-blind",
+            "drop, points",
+            "offloaded",
+        ),
+        body=tuple(
+            (
+                frontend,
+                words.percent(target),
+                _WORDS[pattern],
+                words.percent(loss),
+                str(found[True]["promised"]),
+                words.percent(found[True]["whole_accuracy"]),
+                *_outcome(found[True]),
+                *_outcome(found[False]),
+            )
+            for (frontend, target, pattern, loss), found in pairs.items()
+        ),
+        names=3,
+        remarks=(
+            f"{study.spec['splits']} splits into halves, fill {study.spec['fill']}; drop: against what the same "
+            "thresholds reach without loss on the same images, with where 95 % of the splits lie (splits share images: "
+            "no confidence interval)",
+            "no latency is in this study: what loss does to response times takes boards on a link",
+        ),
+    )
+
+
+def _outcome(row: dict[str, Any]) -> tuple[str, str, str]:
+    drop = Estimate(value=row["drop_pt"], low=row["drop_low_pt"], high=row["drop_high_pt"])
+    return (
+        words.percent(row["accuracy"]),
+        words.estimated(drop, signed=True),
+        words.percent(row["offload_frac"]),
+    )

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+
+from testbed.errors import LocalWireError, RemoteWireError
+from testbed.wire.jpeg import FULL, GREY, HALF, Shape
+from testbed.wire.picture import FILLS, conceal, encode, fit, lost, restore
+
+RAMP = np.tile(np.arange(64, dtype=np.uint8)[:, None] * 3, (1, 48))
+COLOUR = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 90)], axis=-1)
+GREY_FILL, MEAN, NEAREST, LINEAR = range(4)
+
+
+@pytest.mark.parametrize(
+    ("picture", "subsampling", "kind"), [(RAMP, HALF, GREY), (COLOUR, HALF, HALF), (COLOUR, FULL, FULL)]
+)
+def test_what_arrives_whole_comes_back_nearly_as_it_was(picture, subsampling, kind) -> None:
+    shape, segments = encode(picture, quality=95, subsampling=subsampling)
+    assert (shape.width, shape.height, shape.subsampling) == (48, 64, kind)
+    back = restore(shape, dict(enumerate(segments)), LINEAR)
+    assert back.shape == picture.shape
+    assert np.abs(back.astype(int) - picture).mean() < 4
+
+
+def test_lost_rows_and_only_those_are_filled() -> None:
+    shape, segments = encode(RAMP, quality=95)
+    there = {place: data for place, data in enumerate(segments) if place != 3}
+    hole = lost(shape, there)
+    assert hole[24:32].all()
+    assert hole.sum() == 8 * 48
+    found = {fill: restore(shape, there, FILLS.index(fill), (77,)) for fill in FILLS}
+    assert (found["grey"][hole] == 128).all()
+    assert (found["mean"][hole] == 77).all()
+    assert (found["nearest"][24] == found["nearest"][23]).all()
+    assert (found["nearest"][31] == found["nearest"][32]).all()
+    error = {fill: np.abs(pixels.astype(int) - RAMP)[hole].mean() for fill, pixels in found.items()}
+    assert error["linear"] < error["nearest"] < error["grey"]
+    for pixels in found.values():
+        assert (pixels[~hole] == found["grey"][~hole]).all()
+
+
+def test_a_line_between_two_rows_is_straight_and_ends_take_the_only_neighbour() -> None:
+    pixels = np.zeros((8, 2), np.uint8)
+    pixels[2], pixels[6] = 40, 80
+    gone = np.ones((8, 2), bool)
+    gone[[2, 6]] = False
+    conceal(pixels, gone, LINEAR)
+    assert pixels[:, 0].tolist() == [40, 40, 40, 50, 60, 70, 80, 80]
+
+
+def test_a_column_of_which_nothing_arrived_is_grey() -> None:
+    pixels = np.zeros((8, 3), np.uint8)
+    gone = np.zeros((8, 3), bool)
+    gone[:, 1] = True
+    conceal(pixels, gone, NEAREST)
+    assert (pixels[:, 1] == 128).all()
+    assert not pixels[:, [0, 2]].any()
+
+
+def test_segments_smaller_than_a_row_leave_the_rest_of_the_row() -> None:
+    hole = lost(Shape(32, 16, 85, GREY, 1), {0, 1, 2, 4, 5, 6, 7})
+    assert hole[:8, 24:].all()
+    assert hole.sum() == 64
+
+
+@pytest.mark.parametrize("shape", [(3, 20, 24), (20, 24, 3)])
+def test_another_size_is_scaled_to_the_input(shape) -> None:
+    assert fit(COLOUR, shape).shape == shape
+    assert fit(RAMP, (1, 64, 48)).tolist() == [RAMP.tolist()]
+
+
+def test_what_is_no_picture_is_refused() -> None:
+    with pytest.raises(LocalWireError, match="no picture"):
+        encode(RAMP.astype(np.float32), quality=85)
+    with pytest.raises(LocalWireError, match="no picture"):
+        encode(np.zeros((2, 8, 8, 3), np.uint8), quality=85)
+    with pytest.raises(RemoteWireError, match="channels"):
+        fit(RAMP, (3, 64, 48))
+
+
+def test_a_segment_of_nonsense_spoils_no_other() -> None:
+    shape, segments = encode(RAMP, quality=95)
+    there = dict(enumerate(segments))
+    good = restore(shape, there, GREY_FILL)
+    bad = restore(shape, {**there, 3: bytes(5)}, GREY_FILL)
+    assert (bad[:24] == good[:24]).all()
+    assert (bad[32:] == good[32:]).all()
+
+
+def test_what_cannot_be_decoded_is_refused() -> None:
+    with pytest.raises(RemoteWireError, match="cannot be decoded"):
+        restore(Shape(0, 64, 85, GREY, 6), {}, GREY_FILL)
