@@ -91,7 +91,7 @@ class Book:
         """A board answered: every item that is still open gets its step."""
         items = flight.open_items
         for position in tuple(items) if len(items) == 1 else sorted(items):
-            late = position in flight.cancel_ordered
+            late = bool(flight.cancel_ordered) and position in flight.cancel_ordered
             if late:
                 self.counters["cancelled_too_late"] += 1
             self._tell(flight, order, position, _step(flight, order, position, event, late=late))
@@ -162,14 +162,17 @@ class Book:
 
     def fix(self, case: Case, outcome: Outcome, reason: str = "") -> None:
         """Fix a request's outcome, once; its record follows when every action for it has settled."""
-        lab = self._lab
+        lab, request = self._lab, case.request.id
         case.outcome = outcome
         case.ended = lab.now
         case.reason = reason
-        lab.idle.pop(case.request.id, None)
-        self._overdue.discard(case.request.id)
-        lab.settling[case.request.id] = lab.open.pop(case.request.id)
-        self._close_if_settled(case)
+        lab.idle.pop(request, None)
+        self._overdue.discard(request)
+        del lab.open[request]
+        if case.in_flight:
+            lab.settling[request] = case
+        else:
+            self._close(case, outcome)
 
     def end_forgotten(self, touched: Iterable[RequestId]) -> Ns | None:
         """End what the policy, which just had its say, leaves to itself; when the next deadline wants it asked again.
@@ -214,17 +217,19 @@ class Book:
         self.flights.clear()
 
     def _close_if_settled(self, case: Case) -> None:
-        if case.in_flight or case.outcome is None:
-            return
-        request, answer = case.request, case.answer
-        del self._lab.settling[request.id]
-        self._lab.finished_count += 1
+        if not case.in_flight and case.outcome is not None:
+            del self._lab.settling[case.request.id]
+            self._close(case, case.outcome)
+
+    def _close(self, case: Case, outcome: Outcome) -> None:
+        request, answer, lab = case.request, case.answer, self._lab
         steps = tuple(case.steps)
-        self._lab.closed.append(Ended(request, case.outcome, steps, case.ended))
+        lab.finished_count += 1
+        lab.closed.append(Ended(request, outcome, steps, case.ended))
         truth = self._truth(request) if answer is not None else None
         record = RequestRecord(
             request=request,
-            outcome=case.outcome,
+            outcome=outcome,
             seen=case.seen,
             ended=case.ended,
             label=answer.label if answer is not None else None,

@@ -108,16 +108,17 @@ class Core:
         """
         if self._stopped:
             return []
+        lab = self._lab
         # Threads at the rim may deliver a hair out of order; time in the core never runs backwards.
-        if event.t > self._lab.now:
-            self._lab.now = event.t
+        if event.t > lab.now:
+            lab.now = event.t
         self.decision = None
         if self._takes[type(event)](event):
             self._decide()
-        out = self._out
-        if self._book.closed:
-            out += self._book.closed
-            self._book.closed.clear()
+        out, closed = self._out, self._book.closed
+        if closed:
+            out += closed
+            closed.clear()
         self._out = []
         return out
 
@@ -245,7 +246,7 @@ class Core:
             if isinstance(action, Infer):
                 self._infer(action)
             elif isinstance(action, Answer):
-                case = self._open_case(action.request, "answered")
+                case = self._lab.open.get(action.request) or self._open_case(action.request, "answered")
                 case.answer = action
                 self._book.fix(case, Outcome.DEGRADED if action.degraded else Outcome.COMPLETED)
             elif isinstance(action, Load):
@@ -259,26 +260,27 @@ class Core:
                 case.best_accuracy = action.best_accuracy
                 self._book.fix(case, Outcome.REJECTED, action.reason)
         self._revisit = decision.revisit
-        self._out.extend(Remark(self._lab.now, text) for text in decision.notes)
+        if decision.notes:
+            self._out.extend(Remark(self._lab.now, text) for text in decision.notes)
         if decision.replan:
             self._plan()
 
     def _infer(self, order: Infer) -> None:
-        batch = order.batch
-        if order.board not in self._lab.states:
-            self._board(order.board)
+        batch, board, lab = order.batch, order.board, self._lab
+        if board not in lab.states:
+            self._board(board)
         if order.id in self._book.flights or not batch:
             raise PolicyError(f"action {order.id} is already in flight or has an empty batch")
         for item in batch:
-            if item.request not in self._lab.open:
+            if item.request not in lab.open:
                 self._open_case(item.request, "ordered an inference for")
-        kind = (order.board, order.model, len(batch))
+        kind = (board, order.model, len(batch))
         estimate = self._estimates.get(kind)
         if estimate is None:
-            profile = self._lab.profiles.find(order.board, order.model)
-            estimate = profile.service_at(len(order.batch)) if profile is not None else 0
+            profile = lab.profiles.find(board, order.model)
+            estimate = profile.service_at(len(batch)) if profile is not None else 0
             self._estimates[kind] = estimate
-        self._out.append(Dispatch(order.board, order, self._book.infer(order, estimate)))
+        self._out.append(Dispatch(board, order, self._book.infer(order, estimate)))
 
     def _cancel(self, cancel: Cancel) -> None:
         flight = self._book.flights.get(cancel.action)

@@ -92,8 +92,7 @@ class VirtualTrial:
         Returns:
             start and end of the load in virtual time [ns].
         """
-        for effect in self._core.start(0):
-            self._carry_out(effect)
+        self._carry_out(self._core.start(0))
         for event in known:
             self._handle(msgspec.structs.replace(event, t=self._now))
         self._drain(_NEVER)
@@ -147,25 +146,25 @@ class VirtualTrial:
     def _handle(self, event: ev.CoreEvent) -> None:
         if event.t > self._now:
             self._now = event.t
-        for effect in self._core.handle(event):
-            self._carry_out(effect)
+        self._carry_out(self._core.handle(event))
 
-    def _carry_out(self, effect: Effect) -> None:
-        if isinstance(effect, Dispatch):
-            self._dispatch(self._boards[effect.board], effect.order, effect.samples)
-        elif isinstance(effect, Close):
-            self._records.write(effect.record)
-        elif isinstance(effect, WakeAt):
-            self._wake += 1
-            if effect.t is not None:
-                t = max(effect.t, self._now)
-                self._at(t, ev.Tick(t=t), None, self._wake)
-        elif isinstance(effect, Remark):
-            self._on_remark(effect.t, effect.text)
-        else:
-            ready = self._now + self._costs.plan
-            placement = self._policy.plan(effect.demand, effect.lab)
-            self._at(ready, ev.PlanReady(t=ready, placement=placement, cost=self._costs.plan))
+    def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Dispatch):
+                self._dispatch(self._boards[effect.board], effect.order, effect.samples)
+            elif isinstance(effect, Close):
+                self._records.write(effect.record)
+            elif isinstance(effect, WakeAt):
+                self._wake += 1
+                if effect.t is not None:
+                    t = max(effect.t, self._now)
+                    self._at(t, ev.Tick(t=t), None, self._wake)
+            elif isinstance(effect, Remark):
+                self._on_remark(effect.t, effect.text)
+            else:
+                ready = self._now + self._costs.plan
+                placement = self._policy.plan(effect.demand, effect.lab)
+                self._at(ready, ev.PlanReady(t=ready, placement=placement, cost=self._costs.plan))
 
     def _dispatch(self, board: ModelledBoard, order: Infer | Load | Cancel, samples: tuple[int, ...]) -> None:
         leaves = self._now + self._costs.decide

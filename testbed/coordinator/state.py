@@ -128,8 +128,10 @@ class BoardState:
 
     def took(self, action: ActionId, instance: int, now: Ns, estimate: Ns, items: int) -> None:
         """An order was sent to an instance."""
-        self.grow(instance + 1)
-        self._free_at[instance] = max(self._free_at[instance], now) + estimate
+        if instance >= len(self._free_at):
+            self.grow(instance + 1)
+        free = self._free_at[instance]
+        self._free_at[instance] = (free if free > now else now) + estimate
         self._outstanding[instance][action] = estimate
         self._owed[instance] += estimate
         self.queued += items

@@ -36,7 +36,7 @@ from testbed.model.ids import ModelId, RequestId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.policy import DC, PolicySettings
-from testbed.policy.courses import Courses
+from testbed.policy.courses import Course, Courses
 from testbed.policy.guard import DriftGuard
 from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence, coin
 from testbed.policy.runners import Pick, Residents, infer, least_powerful, soonest
@@ -86,6 +86,7 @@ class EdgeSight:
             ConfigError: no thresholds, or an option that does not exist.
         """
         self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
+        self._serial = self._options.mode is Mode.SERIAL
         settings = _only(settings, self._options.frontends)
         self._courses = Courses(settings)
         self._judge_by = judge
@@ -110,13 +111,14 @@ class EdgeSight:
         given: dict[BoardId, int] = {}
         notes = self._hear_shadows(view)
         for case in view.waiting.values():
-            if not case.steps:
+            steps = case.steps
+            if not steps:
                 self._start(now, view, case, actions, given)
-            elif case.steps[-1].ok:
-                self._judge(now, view, case, case.steps[-1], actions, given)
+            elif (last := steps[-1]).error is None and last.cancelled is None:
+                self._judge(now, view, case, last, actions, given)
             else:
                 self._again(now, view, case, actions, given)
-        if self._options.mode is not Mode.SERIAL:
+        if not self._serial:
             for request in view.touched:
                 case = view.cases[request]
                 if case.in_flight and case.steps and case.steps[-1].ok:
@@ -143,7 +145,7 @@ class EdgeSight:
             return
         size = view.payload_bytes(request.id)
         direct: Pick | None = None
-        if course.escalates or self._options.mode is not Mode.SERIAL:
+        if course.escalates or not self._serial:
             direct = soonest(view, now, course.backends, size, without=without, given=given)
         at_once = self._options.mode is Mode.SPECULATIVE and direct is not None
         deadline = request.deadline
@@ -160,6 +162,9 @@ class EdgeSight:
             given=given,
         )
         pick = choice.promised
+        if pick is not None and self._serial:  # the way of nearly all requests
+            self._order(view, request, pick, actions, given)
+            return
         backup = self._backup(now, view, request, pick or choice.otherwise, direct)
         if pick is None and backup is not None and (deadline is None or backup.finish <= deadline):
             pick = choice.otherwise
@@ -186,7 +191,7 @@ class EdgeSight:
         self, now: Ns, view: View, request: Request, edge: Pick | None, direct: Pick | None
     ) -> Pick | None:
         """Whom to ask at the same time as the edge."""
-        if self._options.mode is Mode.SERIAL:
+        if self._serial:
             return None
         self._used.saw(now, (view.boards[board] for board in sorted(self._dc)))
         if edge is None or direct is None:
@@ -212,9 +217,10 @@ class EdgeSight:
         given: dict[BoardId, int],
     ) -> None:
         """Let an answer stand, or escalate it."""
-        if self._stands(view, case, last, actions, given):
+        request = case.request
+        course = self._courses.of(request)
+        if self._stands(view, case, course, last, actions, given):
             return
-        request, course = case.request, self._courses.of(case.request)
         size = view.payload_bytes(request.id)
         pick = soonest(view, now, course.backends, size, without=_failed_on(case), given=given)
         late = pick is not None and request.deadline is not None and pick.finish > request.deadline
@@ -229,23 +235,36 @@ class EdgeSight:
         self, view: View, case: CaseView, last: Step, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
         """One of two came in: if it can stand, the other is called off; else the other is waited for."""
-        if self._stands(view, case, last, actions, given) and case.request.id not in self._shadows:
+        course = self._courses.of(case.request)
+        stands = self._stands(view, case, course, last, actions, given)
+        if stands and case.request.id not in self._shadows:
             actions.extend(Cancel(action=action) for action in case.in_flight)
 
     def _stands(
-        self, view: View, case: CaseView, last: Step, actions: list[Action], given: dict[BoardId, int]
+        self,
+        view: View,
+        case: CaseView,
+        course: Course,
+        last: Step,
+        actions: list[Action],
+        given: dict[BoardId, int],
     ) -> bool:
         """Answer with a step if it may stand."""
-        request, course = case.request, self._courses.of(case.request)
+        request = case.request
         if last.board in self._dc:
             asked_edge = any(step.ok and step.board not in self._dc for step in case.steps)
             short = not course.feasible or not (asked_edge or course.direct_ok)
             actions.append(_answer(request, last, degraded=short))
             return True
-        row = self._courses.row(request, last.model, last.lost_frac)
+        row = (
+            self._courses.row(request, last.model, last.lost_frac)
+            if last.lost_frac
+            else course.rows.get(last.model)
+        )
         if row is None or not self._judge_by(request, self._guard.row(row), last):
             return False
-        self._shadow(view, case, row, actions, given)
+        if self._options.shadow_frac > 0.0:
+            self._shadow(view, case, row, actions, given)
         actions.append(_answer(request, last, degraded=not course.feasible))
         return True
 
@@ -294,10 +313,11 @@ class EdgeSight:
 
     def _hear_shadows(self, view: View) -> tuple[str, ...]:
         """Learn from the shadows that have ended since; what was changed."""
+        if not self._shadows:
+            self._heard = view.finished_count
+            return ()
         new = min(view.finished_count - self._heard, len(view.finished))
         self._heard = view.finished_count
-        if not self._shadows:
-            return ()
         notes = []
         for i in range(new, 0, -1):
             end = view.finished[-i]

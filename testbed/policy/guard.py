@@ -40,7 +40,7 @@ class DriftGuard:
 
     def row(self, row: Threshold) -> Threshold:
         """The row to go by now: the one given, or a stricter one in its place."""
-        return self._raised.get(_key(row), row)
+        return self._raised.get(_key(row), row) if self._raised else row
 
     def saw(self, row: Threshold, agrees: bool) -> str:
         """One shadow came back; what was changed, in a sentence, or an empty string.

@@ -46,7 +46,7 @@ class Runner(Struct, frozen=True, gc=False, kw_only=True):
         service: expected service time over the exits taken; slow: at the last exit and ``SLOW``.
         p_off: share of its answers that will be escalated.
         accuracy: expected of the answer in the end, escalation included.
-        watts: at work, ``inf`` where nobody knows.
+        watts: at work, ``inf`` where nobody knows. energy_j: of one execution, expected, where they are known.
     """
 
     model: ModelId
@@ -57,6 +57,7 @@ class Runner(Struct, frozen=True, gc=False, kw_only=True):
     origin: Origin
     p_off: float = 0.0
     accuracy: float | None = None
+    energy_j: float | None = None
 
 
 class Pick(Struct, frozen=True, gc=False):
@@ -83,15 +84,17 @@ def make_runner(
     """
     shares = exit_frac or (0.0,) * (profile.exits - 1) + (1.0,)
     last = profile.exits - 1
+    service = round(sum(share * profile.service_at(1, e) for e, share in enumerate(shares) if share))
     return Runner(
         model=profile.model,
         rule=ExitRule(min_confidence=exits),
-        service=round(sum(share * profile.service_at(1, e) for e, share in enumerate(shares) if share)),
+        service=service,
         slow=profile.service_at(1, last, SLOW),
         watts=profile.active_w.value if profile.active_w is not None else float("inf"),
         origin=weakest(row.origin for row in profile.service),
         p_off=p_off,
         accuracy=accuracy,
+        energy_j=profile.active_w.value * service / S if profile.active_w is not None else None,
     )
 
 
@@ -225,7 +228,7 @@ def infer(view: View, request: RequestId, pick: Pick) -> Infer:
         expected=Prediction(
             finish=pick.finish,
             accuracy=runner.accuracy,
-            energy_j=None if runner.watts == float("inf") else runner.watts * runner.service / S,
+            energy_j=runner.energy_j,
             origin=runner.origin,
         ),
     )
