@@ -116,9 +116,7 @@ class VirtualTrial:
         for flying in self._flying.values():
             if flying.started >= stop.t:
                 self._boards[flying.order.board].busy[flying.order.model] -= flying.service
-        for effect in self._core.handle(stop):
-            if isinstance(effect, Close):
-                self._carry_out(effect)
+        self._carry_out(effect for effect in self._core.handle(stop) if isinstance(effect, Close))
 
     def _drain(self, until: Ns, *, only_open: bool = False) -> None:
         """Let everything happen that happens up to an instant, or until no request is open any more."""
