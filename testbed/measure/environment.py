@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LIMIT_FRAC = 0.01
-"""Above this share of the service time, a measured figure is ``measured (contended)``."""
+"""Above this share of the time in which there was work to do, a measured figure is ``measured (contended)``."""
 
 _PROC = Path("/proc")
 _CPU = Path("/sys/devices/system/cpu")
@@ -86,11 +86,11 @@ def contended(use: HostUse) -> str:
     The watched processes' own wait decides where it is known, else the host's pressure: a host about which nothing is
     known counts as contended.
     """
-    wait = use.wait_frac if use.wait_frac is not None else use.stalled_frac
+    wait = _waiting(use.wait_frac) if use.wait_frac is not None else use.stalled_frac
     if wait is None:
         return "this host does not say how long work waited for a core"
     if wait > LIMIT_FRAC and use.wait_frac is not None:
-        return f"waited for a core for {wait:.1%} of the time it ran, limit {LIMIT_FRAC:.0%}"
+        return f"with work to do, it waited for a core {wait:.1%} of the time, limit {LIMIT_FRAC:.0%}"
     if wait > LIMIT_FRAC:
         return f"some task waited for a core {wait:.1%} of the time, limit {LIMIT_FRAC:.0%}"
     if use.steal_frac is not None and use.steal_frac > LIMIT_FRAC:
@@ -101,13 +101,18 @@ def contended(use: HostUse) -> str:
 def told(use: HostUse) -> str:
     """What is known of the wait for a core and of steal, in a few words."""
     shares = {
-        "waiting for a core took boards {:.1%} of the time they ran": use.wait_frac,
-        "waiting for a core took the coordinator {:.1%} of the time it ran": use.own_wait_frac,
+        "with work to do, boards waited for a core {:.1%} of the time": _waiting(use.wait_frac),
+        "with work to do, the coordinator waited for a core {:.1%} of the time": _waiting(use.own_wait_frac),
         "some task waited {:.1%} of the time": use.stalled_frac,
         "steal {:.1%}": use.steal_frac,
     }
     known = [what.format(share) for what, share in shares.items() if share is not None]
     return ", ".join([*known, use.reason] if use.reason else known)
+
+
+def _waiting(wait_frac: float | None) -> float | None:
+    """Of the time in which a thread ran or could have run, how much it waited: unlike wait over run, never above 1."""
+    return None if wait_frac is None else wait_frac / (1 + wait_frac)
 
 
 def boot_id(*, proc: Path = _PROC) -> str:

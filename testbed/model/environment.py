@@ -35,8 +35,9 @@ class HostUse(Struct, frozen=True, kw_only=True, tag="host"):
     Attributes:
         boot_id: of the host; a board with the same one runs on it.
         busy_frac: share of all cores' time that was worked. steal_frac: taken by the hypervisor, relative to worked.
-        wait_frac: time the watched processes waited for a core, relative to the time they ran. own_wait_frac: the same
-            of the coordinator, whatever was watched; what it waited is in every response time.
+        wait_frac: time the watched processes waited for a core, relative to the time they ran, both summed over their
+            threads; above 1 where they waited more than they ran. own_wait_frac: the same of the coordinator, whatever
+            was watched; what it waited is in every response time.
         stalled_frac: share of the interval in which some task waited for a core.
         reason: which counters the kernel does not have, or an empty string.
     """

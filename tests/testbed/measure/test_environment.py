@@ -67,8 +67,13 @@ def test_the_coordinators_own_wait_is_known_whatever_is_watched(tmp_path):
     assert use.reason == ""
     assert (
         told(use)
-        == "waiting for a core took the coordinator 25.0% of the time it ran, some task waited 0.0% of the time"
+        == "with work to do, the coordinator waited for a core 20.0% of the time, some task waited 0.0% of the time"
     )
+
+
+def test_five_seconds_of_waiting_per_second_of_work_are_told_as_a_share_of_their_sum():
+    assert "waited for a core 83.3% of the time, limit 1%" in contended(use(wait_frac=5.0))
+    assert told(use(wait_frac=5.0)) == "with work to do, boards waited for a core 83.3% of the time"
 
 
 def test_what_is_not_counted_is_told():

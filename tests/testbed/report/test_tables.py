@@ -77,9 +77,9 @@ def test_contended_host_weakens_its_boards_and_says_why(tmp_path):
     )
     origins = {row.board: row.origin for row in found.boards}
     assert origins == {"host": "measured (contended)", "jetson": "emulated", "mcu": "emulated"}
-    assert any("20.0%" in note for note in found.notes)
-    assert "took boards 20.0% of the time they ran, steal 0.0%" in found.trials[0].host_use
-    assert "20.0%" in found.trials[0].host_note
+    assert any("16.7%" in note for note in found.notes)
+    assert "boards waited for a core 16.7% of the time, steal 0.0%" in found.trials[0].host_use
+    assert "16.7%" in found.trials[0].host_note
 
 
 def test_readings_that_gave_no_sample_are_told_by_meter_and_kind(tmp_path):

@@ -1,26 +1,68 @@
+"""Waits against a clock that only moves when it is read or slept on; how late real ones end is benchmarked, not tested."""
+
 from __future__ import annotations
 
-import statistics
 import time
 
-from drivers.virtual.machine.waiting import wait_until
+import pytest
+
+from drivers.virtual.machine import waiting
+
+MS = 1_000_000
 
 
-def test_it_never_returns_early_and_the_median_is_close() -> None:
-    late = []
-    for _ in range(40):
-        deadline = time.monotonic_ns() + 2_000_000
-        late.append(wait_until(deadline, 300_000) - deadline)
-    assert min(late) >= 0
-    assert statistics.median(late) < 300_000  # typically a microsecond; a shared host may be busy
+class Clock:
+    """Reading it takes 1 µs; a sleep lasts ``share`` of what was asked, and ``late`` longer."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.late = 0
+        self.share = 1.0
+        self.sleeps: list[tuple[int, int]] = []  # when, for how long [ns]
+
+    def monotonic_ns(self) -> int:
+        self.now += 1_000
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        asked = round(seconds * 1e9)
+        self.sleeps.append((self.now, asked))
+        self.now += round(self.share * asked) + (self.late if asked else 2_000)
 
 
-def test_a_deadline_in_the_past_returns_at_once() -> None:
-    before = time.monotonic_ns()
-    assert wait_until(before - 10**9, 300_000) - before < 50_000_000
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(waiting, "time", clock)
+    return clock
 
 
-def test_sleeping_does_not_spin() -> None:
-    start = time.thread_time_ns()
-    wait_until(time.monotonic_ns() + 100_000_000, 300_000)
-    assert time.thread_time_ns() - start < 30_000_000
+def test_it_sleeps_until_the_spin_and_wakes_that_come_late_by_less_cost_nothing(clock: Clock) -> None:
+    clock.late = 290_000
+    assert waiting.wait_until(10 * MS, 300_000) - 10 * MS in range(2_000)
+    assert clock.sleeps[0][0] + clock.sleeps[0][1] == 10 * MS - 300_000
+
+
+def test_other_threads_are_let_in_while_spinning_but_not_in_the_last_stretch(clock: Clock) -> None:
+    waiting.wait_until(10 * MS, 300_000)
+    let_in = [at for at, asked in clock.sleeps if asked == 0]
+    assert len(let_in) > 10
+    assert 10 * MS - 300_000 <= min(let_in)
+    assert max(let_in) < 10 * MS - 150_000
+
+
+def test_it_never_returns_early_even_if_a_sleep_does(clock: Clock) -> None:
+    clock.share = 0.5
+    assert waiting.wait_until(10 * MS, 0) >= 10 * MS
+    assert len([asked for _, asked in clock.sleeps if asked]) > 1
+
+
+def test_a_deadline_in_the_past_returns_at_once(clock: Clock) -> None:
+    clock.now = 50 * MS
+    assert waiting.wait_until(10 * MS, 300_000) == 50 * MS + 1_000
+    assert clock.sleeps == []
+
+
+def test_against_the_real_clock() -> None:
+    deadline = time.monotonic_ns() + 2 * MS
+    assert deadline <= waiting.wait_until(deadline, 300_000) <= time.monotonic_ns()
