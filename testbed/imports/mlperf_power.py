@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from testbed.campaign.progress import Progress, Silent
 from testbed.errors import ConfigError
+from testbed.imports.listing import Listing
 from testbed.imports.loadgen import DETAILS, LoadgenRun, read_run
 from testbed.imports.power_log import (
     MAINS_V,
@@ -58,10 +59,10 @@ def import_power(
 
     Args:
         folder: of a round, a submitter or a system, as in the public repository.
-        version, submitter: where the path does not tell.
+        version, submitter: where neither the path nor a table beside it (`testbed.imports.listing`) tells.
 
     Raises:
-        ConfigError: no run with power below it, or runs of whom nobody knows.
+        ConfigError: no run with power below it, runs of whom nobody knows, or of another than is said.
     """
     progress = progress or Silent()
     folders = sorted(file.parent for file in folder.resolve().rglob("run_1/spl.txt"))
@@ -74,8 +75,9 @@ def import_power(
     progress.start(f"{len(folders)} runs", len(folders))
     reads: list[Read] = []
     skipped: list[str] = []
+    listing = Listing(folder)
     for one in folders:
-        submission, model, scenario = _place(one, version=version, submitter=submitter)
+        submission, model, scenario = _place(one, listing, version=version, submitter=submitter)
         try:
             reads.append(read_power_run(one, submission, model, scenario))
         except ConfigError as error:
@@ -217,8 +219,17 @@ def _own(run: PowerRun) -> bool:
     return run.path.rpartition("/")[2].lower() == run.scenario.lower()
 
 
-def _place(folder: Path, *, version: str, submitter: str) -> tuple[Submission, str, str]:
+def _place(folder: Path, listing: Listing, *, version: str, submitter: str) -> tuple[Submission, str, str]:
+    listed = None
+    if "results" not in folder.parts:  # a copy without the submitters' folders
+        listed = listing.find(folder)
+        if submitter:
+            listing.check(folder, submitter)
+        elif listed is not None:
+            submitter = listed.submitter
     submission, rest = place(folder, suite=SUITE, version=version, submitter=submitter)
+    if listed is not None:
+        submission = msgspec.structs.replace(submission, division=submission.division or listed.division)
     if len(rest) < 5:
         raise ConfigError(
             "not <system>/<model>/<scenario>/performance/run_1",

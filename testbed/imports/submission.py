@@ -113,7 +113,8 @@ def place(
         raise ConfigError(
             f"the path does not tell the {lacking} of this submission",
             file=path,
-            cure=f"Give --{lacking}, or a folder laid out as in the public repository (SUBMITTER/results/SYSTEM)",
+            cure=f"Give --{lacking}, or a folder laid out as in the public repository (SUBMITTER/results/SYSTEM)"
+            + ("" if suite == "MLPerf Tiny" else ", or a summary.csv (version,submitter,system) above it"),
         )
     return Submission(suite=suite, version=version, submitter=submitter, system="", division=division), rest
 

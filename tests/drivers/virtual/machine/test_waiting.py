@@ -1,4 +1,4 @@
-"""Waits against a clock that only moves when it is read or slept on; how late real ones end is benchmarked, not tested."""
+"""Waits against a clock that only moves when it is read or slept on; how late real ones end is no test's business."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_other_threads_are_let_in_while_spinning_but_not_in_the_last_stretch(clo
     waiting.wait_until(10 * MS, 300_000)
     let_in = [at for at, asked in clock.sleeps if asked == 0]
     assert len(let_in) > 10
-    assert 10 * MS - 300_000 <= min(let_in)
+    assert min(let_in) >= 10 * MS - 300_000
     assert max(let_in) < 10 * MS - 150_000
 
 
