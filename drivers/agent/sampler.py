@@ -116,7 +116,7 @@ class Sampler:
     def _start(self) -> bool:
         try:
             self._meter.start(self._period)
-        except (MeterError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a driver's mistake must not end the thread without a word
             self._fault(LOST, error)
             return False
         return True
@@ -128,7 +128,7 @@ class Sampler:
         except SampleError as error:
             self._fault(error.kind, error)
             return True
-        except (MeterError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._fault(LOST, error)
             self._meter.stop()
             return False
@@ -151,7 +151,9 @@ class Sampler:
             self._dropped += self._faults.pop(0).count
         if kind not in self._told:
             self._told.add(kind)
-            self._outlet.send(Log(_WARNING, f"meter {self._name}, {kind}: {error}"))
+            known = isinstance(error, (MeterError, OSError))
+            text = str(error) if known else f"{type(error).__name__}: {error} (a mistake of its driver)"
+            self._outlet.send(Log(_WARNING, f"meter {self._name}, {kind}: {text}"))
 
     def _send(self) -> None:
         if not (self._rows or self._faults or self._dropped) or not self._outlet.writable:

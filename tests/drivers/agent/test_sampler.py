@@ -101,6 +101,18 @@ def test_a_meter_that_is_lost_is_started_again(monkeypatch):
     assert [(kind, count) for kind, count, _, _ in sink.faults()] == [("lost", 1)]
 
 
+def test_a_mistake_of_a_driver_is_told_and_does_not_end_the_sampling(monkeypatch):
+    monkeypatch.setattr("drivers.agent.sampler._RESTART_NS", 1_000_000)
+    sink, meter = Sink(), Meter(fail_at=(3,), error=KeyError("rail"))
+    sampler = Sampler("ina", meter, 1_000_000, time.monotonic_ns, sink)
+    wait_for(lambda: meter.reads >= 6)
+    sampler.stop()
+    assert meter.starts == 2
+    assert [(kind, count) for kind, count, _, _ in sink.faults()] == [("lost", 1)]
+    (log,) = sink.logs()
+    assert "KeyError: 'rail' (a mistake of its driver)" in log.text
+
+
 def test_a_meter_that_never_starts_is_told_and_asked_again(monkeypatch):
     monkeypatch.setattr("drivers.agent.sampler._RESTART_NS", 1_000_000)
     sink, meter = Sink(), Meter()
