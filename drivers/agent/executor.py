@@ -126,6 +126,8 @@ class Executor:
             )
             finished = self._now_ns()
             exits, outputs, report = outcome
+            if entry.report:
+                report = {**report, **entry.report}
             return Done(infer.action, entry.received, started, finished, exits, outputs, report)
         except Exception as error:  # noqa: BLE001 - whatever a runtime raises is for the host to know
             text = f"{type(error).__name__}: {error}"
@@ -133,6 +135,8 @@ class Executor:
 
     def _reply(self, entry: Entry, reply: Done | Failed) -> None:
         for message in self._ledger.finish(entry, reply):
+            if entry.beside is not None:
+                entry.beside(entry.action, message)
             self._send(entry.action, message)
 
     def _send(self, action: int, message: Message) -> None:

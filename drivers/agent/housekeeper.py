@@ -17,6 +17,7 @@ from testbed.wire import messages as m
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from drivers.agent.datagrams import Datagrams
     from drivers.agent.meters import Meter
     from drivers.agent.outlet import Outlet
     from drivers.agent.residency import Residency
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from drivers.agent.state import BlobStore
     from testbed.wire import Message
 
-ORDERS = frozenset((m.AskBlob, m.PutBlob, m.LoadModel, m.UnloadModel, m.Settings, m.Meter))
+ORDERS = frozenset((m.AskBlob, m.PutBlob, m.LoadModel, m.UnloadModel, m.Settings, m.Meter, m.OpenDatagrams))
 _QUEUE_LENGTH = 16
 _TAKEOVER_SECONDS = 5.0  # for what a former holder left running
 
@@ -40,6 +41,7 @@ class Housekeeper:
         meters: Mapping[str, Meter],
         outlet: Outlet,
         now_ns: Callable[[], int],
+        datagrams: Datagrams,
     ) -> None:
         """Start the thread."""
         self._blobs = blobs
@@ -48,6 +50,7 @@ class Housekeeper:
         self._meters = meters
         self._outlet = outlet
         self._now_ns = now_ns
+        self._datagrams = datagrams
         self._samplers: dict[str, Sampler] = {}
         self._queue: queue.Queue[Message | Callable[[], None]] = queue.Queue(_QUEUE_LENGTH)
         threading.Thread(target=self._run, name="housekeeper", daemon=True).start()
@@ -57,8 +60,9 @@ class Housekeeper:
         self._queue.put(order)
 
     def start_over(self) -> None:
-        """Another holder of the board (in turn): stop meters, unload models, put settings back."""
+        """Another holder of the board (in turn): stop meters, close the socket, unload models, put settings back."""
         self.stop_meters()
+        self._datagrams.close()
         for model in self._residency.models():
             self._residency.unload(model, timeout_s=_TAKEOVER_SECONDS)
         for failure in self._settings.restore():
@@ -102,6 +106,8 @@ class Housekeeper:
             send(self._set(order))
         elif isinstance(order, m.Meter):
             self._meter(order)
+        elif isinstance(order, m.OpenDatagrams):
+            send(self._datagrams.open(order))
 
     def _set(self, order: m.Settings) -> m.SettingsReply:
         try:

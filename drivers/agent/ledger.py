@@ -31,7 +31,7 @@ from testbed.wire.messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from testbed.wire import Message
     from testbed.wire.messages import Infer
@@ -57,6 +57,7 @@ class Entry:
     Attributes:
         infer: the order, ``None`` once it was let go (its input may be large).
         cancelled: items cancelled so far; replaced, never changed, so any thread may read it.
+        beside: gets what is said about it, besides the session. report: joins the runtime's own.
     """
 
     __slots__ = (
@@ -64,10 +65,12 @@ class Entry:
         "action",
         "asked",
         "batch",
+        "beside",
         "cancelled",
         "infer",
         "received",
         "reply",
+        "report",
         "stage",
     )
 
@@ -80,6 +83,8 @@ class Entry:
         self.cancelled: frozenset[int] = frozenset()
         self.asked: list[frozenset[int]] = []
         self.reply: Message | None = None
+        self.beside: Callable[[int, Message], None] | None = None
+        self.report: Mapping[str, object] = {}
         self._fingerprint: tuple[Any, ...] | None = None
 
     def let_go(self) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.agent.condition import Condition
+from drivers.agent.datagrams import Datagrams, datagram_facts
 from drivers.agent.facts import board_facts, boot_id, machine_name, own_sha256
 from drivers.agent.gpu import GpuKnobs
 from drivers.agent.housekeeper import Housekeeper
@@ -41,6 +42,7 @@ from drivers.agent.meters.nvml import find_nvml
 from drivers.agent.meters.rapl import find_rapl
 from drivers.agent.meters.tegrastats import find_tegrastats
 from drivers.agent.outlet import Outlet
+from drivers.agent.pictures import Pictures
 from drivers.agent.residency import Residency
 from drivers.agent.runtimes.echo import EchoRuntime
 from drivers.agent.runtimes.onnxruntime import OnnxRuntime
@@ -143,12 +145,15 @@ def main(
             fixed["meters_absent"] = absent
             fixed["settings"] = settings.names()
             fixed["runtimes"] = residency.facts()
-            fixed["capabilities"] = sorted(f"runtime:{name}" for name in factories)
+            fixed["datagrams"] = datagram_facts()
+            able = ["datagrams"] if datagram_facts()["available"] else []
+            fixed["capabilities"] = [*able, *sorted(f"runtime:{name}" for name in factories)]
             fixed.update(facts or {})
         now = {"temperature_c": temperature} if (temperature := chip_temperatures(root)) else {}
         return {**fixed, **now, "models": residency.models()}
 
-    housekeeper = Housekeeper(blobs, residency, settings, found, outlet, now_ns)
+    datagrams = Datagrams(Pictures(ledger, residency, outlet, now_ns))
+    housekeeper = Housekeeper(blobs, residency, settings, found, outlet, now_ns, datagrams)
     housekeeper.put(warm_up)
     service = Service(
         line,

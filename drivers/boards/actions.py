@@ -10,9 +10,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from drivers.boards.ledger import Flight, Ledger
-from drivers.boards.outcome import execution_of, infer_message, refusal_of
+from drivers.boards.outcome import NO_TABLE, execution_of, infer_message, refusal_of
 from testbed.errors import BoardError
 from testbed.model import event as ev
+from testbed.model.action import Transport
 from testbed.model.execution import WINDOW_MISSED
 from testbed.model.origin import Origin
 from testbed.units import MS, S
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.boards.composition import Composition
+    from drivers.boards.datagrams import Datagrams
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Payload
     from testbed.units import Ns
@@ -36,6 +38,7 @@ class Actions:
 
     Attributes:
         ledger: what has not settled.
+        datagrams: takes lossy orders, where the board's table has some.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Actions:
     ) -> None:
         """Nothing is ordered; one credit until the agent has said how many it gives."""
         self.ledger = Ledger(1, first_number)
+        self.datagrams: Datagrams | None = None
         self._boot = boot
         self._emit = emit
         self._now = now
@@ -62,7 +66,8 @@ class Actions:
 
     def add(self, order: Infer, payload: Payload, samples: tuple[int, ...]) -> str | None:
         """Take an order; gives the reason if it cannot be carried out."""
-        why = refusal_of(order, len(payload))
+        datagrams = self.datagrams
+        why = refusal_of(order, len(payload), NO_TABLE if datagrams is None else datagrams.why_not)
         if why is None and order.earliest is not None and order.earliest - self._now() > self._limit:
             why = f"`earliest` is further ahead than the {self._limit // MS} ms that an action may take"
         if why is None:
@@ -105,6 +110,10 @@ class Actions:
             if not repeated and latest is not None and latest < now:
                 self.fail(flight, WINDOW_MISSED)
                 continue
+            if flight.order.transport is Transport.LOSSY and self.datagrams is not None:
+                flight.expires = now + self._limit
+                self.datagrams.send(flight)
+                continue
             message = flight.message or infer_message(flight)
             if self._lossy:
                 flight.message = message
@@ -130,6 +139,24 @@ class Actions:
         if self._lossy and flight.message is not None:
             line = round(2 * (len(flight.message.input.data) + _REPLY_BYTES) * S / self._rate)
             flight.again = now + (_AGAIN + line) * 2**flight.tries
+
+    def stands(self, flight: Flight) -> bool:
+        """Whether it has not settled; asked by the datagram channel, like what follows."""
+        return self.ledger.going(flight.number) is flight
+
+    def left(self, flight: Flight) -> None:
+        """Its first packet is on its way."""
+        self.mark_leaving(flight)
+        self.tell_sent(flight)
+
+    def unheard(self, flight: Flight) -> m.Cancel | None:
+        """All of it is on its way, and it has failed if the board has not said anything; the cancel to send then."""
+        if not self.stands(flight) or flight.accepted:
+            return None
+        self.ledger.settle(flight.number)
+        text = "the board says nothing of it: every packet was lost"
+        self._emit(ev.Failed(t=self._now(), action=flight.order.id, error=text, lost_frac=1.0))
+        return m.Cancel(flight.number, ())
 
     def fail(self, flight: Flight, why: str) -> None:
         """It cannot be sent."""
@@ -178,6 +205,8 @@ class Actions:
         flight = self.ledger.settle(message.action)
         if flight is None:
             return
+        if flight.order.transport is Transport.LOSSY and self.datagrams is not None:
+            self.datagrams.saw(message)
         try:
             execution = execution_of(message, flight, self._origin)
         except (BoardError, ValueError) as error:
@@ -203,9 +232,18 @@ class Actions:
         now = self._now()
         flight = self.ledger.settle(message.number)
         if flight is not None:
-            text = f"{message.code}: {message.text}"
-            event = ev.Failed(t=now, action=flight.order.id, error=text, traceback=message.traceback)
-            self._emit(event)
+            if flight.order.transport is Transport.LOSSY and self.datagrams is not None:
+                self.datagrams.saw(message)
+            text = WINDOW_MISSED if message.code == "window" else f"{message.code}: {message.text}"
+            self._emit(
+                ev.Failed(
+                    t=now,
+                    action=flight.order.id,
+                    error=text,
+                    traceback=message.traceback,
+                    lost_frac=message.lost_frac,
+                )
+            )
 
     def cancelled(self, message: m.Cancelled) -> None:
         """What became of a cancel; items that the board cancelled twice are told once."""

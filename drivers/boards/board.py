@@ -25,6 +25,7 @@ from drivers.boards.conversation import Conversation
 from drivers.boards.greeting import claim_of
 from drivers.boards.identity import check_same
 from drivers.boards.loading import Loader
+from drivers.boards.lossy import Encoder
 from drivers.boards.metering import traits_of, wanted_meters
 from drivers.links.health import Backoff
 from testbed.errors import BoardError, LeaseError, LinkError, TestbedError, WireError
@@ -66,6 +67,8 @@ class AgentBoard:
         self._now = now
         self._sink: Sink | None = None
         self._loader = Loader(spec, composition)
+        lossy = composition.lossy_orders
+        self._encoder = None if lossy is None else Encoder(lossy)
         self._loads: deque[Load] = deque()
         self._held: dict[str, str] = {}
         self._meters: dict[str, MeterTraits] = {}
@@ -222,6 +225,7 @@ class AgentBoard:
             self._emit,
             self._now,
             self._next_number,
+            self._encoder,
         )
 
     async def _keep_up(self, talk: Conversation, ready: asyncio.Future[BoardFacts], backoff: Backoff) -> None:
@@ -280,6 +284,10 @@ class AgentBoard:
                 talk.say(m.Meter(meter, True, common.meter_period_ms * MS))
             self._meters = traits_of(facts)
             await self._loader.restore(talk)
+            if talk.datagrams is not None:
+                await talk.datagrams.open(talk.ask, talk.take_request())
+                if talk.datagrams.why_not:
+                    _log.warning("%s takes no lossy orders: %s", self.id, talk.datagrams.why_not)
         except (BoardError, LinkError, WireError) as error:
             return error
         return None
@@ -334,6 +342,8 @@ class AgentBoard:
             facts["settings_held"] = dict(
                 self._held
             )  # as read back after setting: what the figures belong to
+        if talk.datagrams is not None:
+            facts["lossy_orders"] = talk.datagrams.why_not or "taken"
         memory = facts.get("memory_bytes")
         return BoardFacts(
             id=self.id,

@@ -14,6 +14,7 @@ from drivers.boards.composition import failed, ok
 from drivers.boards.conversation import Conversation
 from drivers.boards.greeting import claim_of
 from drivers.boards.loading import Loader
+from drivers.boards.lossy import Encoder
 from drivers.boards.metering import CURE, meters_of
 from testbed.errors import BoardError, TestbedError
 from testbed.model.lab import CheckResult
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.boards.composition import Composition
+    from drivers.boards.datagrams import Datagrams
     from testbed.model.lab import BoardSpec
     from testbed.ports import BoardEvent
     from testbed.units import Ns
@@ -35,6 +37,8 @@ _STEPS = ("link", "agent", "runtime", "meter", "power mode", "clock", "models")
 async def examine(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> AsyncIterator[CheckResult]:
     """One result per step; opens and closes whatever it needs."""
     todo = [*(probe.step for probe in parts.probes), *_STEPS]
+    if parts.lossy_orders is not None:
+        todo.append("datagrams")
     failed = False
     try:
         async for result in _steps(spec, parts, now):
@@ -65,7 +69,8 @@ async def _steps(spec: BoardSpec, parts: Composition, now: Callable[[], Ns]) -> 
             if isinstance(event, ClockProbe):
                 probes.append(event)
 
-        talk = Conversation(link, spec.id, 1, parts, take, now)
+        encoder = None if parts.lossy_orders is None else Encoder(parts.lossy_orders)
+        talk = Conversation(link, spec.id, 1, parts, take, now, encoder=encoder)
         welcome = await talk.greet(claim_of(spec, parts.common.silence_ms))
         facts = dict(welcome.facts)
         machine = f"{facts.get('machine', '?')}, Python {facts.get('python', '?')}"
@@ -93,6 +98,8 @@ async def _conversing(
         try:
             results.append(await _clock(talk, spec, probes))
             results.append(await _models(talk, spec, parts))
+            if talk.datagrams is not None:
+                results.append(await _datagrams(talk, talk.datagrams))
         except TestbedError as error:
             problem = error
         finally:
@@ -117,6 +124,17 @@ async def _clock(talk: Conversation, spec: BoardSpec, probes: list[ClockProbe]) 
         raise BoardError("no clock probe came back", board=spec.id, cure="See whether the line loses bytes")
     best = min(p.t3 - p.t0 - (p.t2 - p.t1) - p.wire_up - p.wire_down for p in probes)
     return ok("clock", f"round trip {seen.rtt / 1e6:.2f} ms, clock known to {max(best, 0) / 2e6:.3f} ms")
+
+
+async def _datagrams(talk: Conversation, channel: Datagrams) -> CheckResult:
+    await channel.open(talk.ask, talk.take_request())
+    if not channel.why_not:
+        return ok("datagrams", "a sealed datagram goes there and back")
+    cure = (
+        "Install what is missing for the board's Python (python3 -m pip install cryptography Pillow numpy), let UDP "
+        "through between host and board, or drop the board's lossy table"
+    )
+    return failed("datagrams", f"no lossy orders: {channel.why_not}", cure)
 
 
 async def _models(talk: Conversation, spec: BoardSpec, parts: Composition) -> CheckResult:

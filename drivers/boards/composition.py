@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
+from drivers.boards.lossy import LossyOptions
 from testbed.model.lab import BoardSpec, CheckResult, ModelFiles, parse_options
 from testbed.ports import Link
 from testbed.units import MS, Ns
@@ -72,6 +73,8 @@ class Composition(Struct, frozen=True, kw_only=True):
         settings: board settings to hold during the run, restored at the end (power mode, clocks).
         wrap: put around the link, a relay for example.
         resource: names the device behind the board, for leases; empty where it exists for this run only.
+        lossy_orders: how pictures travel in packets; ``None`` for a board that takes none.
+        between: stands in the way of datagrams: takes where the board is, gives where to send.
     """
 
     kind: str
@@ -92,6 +95,8 @@ class Composition(Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = {}
     wrap: Wrap | None = None
     resource: Callable[[], str] = lambda: ""
+    lossy_orders: LossyOptions | None = None
+    between: Callable[[str, int], Awaitable[tuple[str, int]]] | None = None
 
     def link(self) -> Link:
         """The link, wrapped."""

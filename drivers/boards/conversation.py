@@ -12,6 +12,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from drivers.boards.actions import Actions
+from drivers.boards.datagrams import Datagrams
+from drivers.boards.fates import Fates
 from drivers.boards.greeting import greet
 from drivers.boards.metering import power_event
 from drivers.boards.probing import Prober
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from drivers.boards.composition import Composition
+    from drivers.boards.lossy import Encoder
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Link, Payload
     from testbed.wire.claim import Claim
@@ -44,6 +47,7 @@ class Conversation:
         boot: counts the board's connections.
         reason: why it ended, once it has.
         blobs: the newest that was said of each file.
+        datagrams: the channel for lossy orders, where the board's table has some.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Conversation:
         emit: Callable[[BoardEvent], None],
         now: Callable[[], Ns],
         first_number: int = 1,
+        encoder: Encoder | None = None,
     ) -> None:
         """Take an open link; nothing is said before `greet`."""
         self.boot = boot
@@ -80,6 +85,13 @@ class Conversation:
         self._answers: dict[tuple[str, Any], asyncio.Future[Any]] = {}
         self._requests = 0
         self._prober = Prober(board, boot, composition, emit)
+        fates = Fates(self._actions, self._prober, self._hear_datagram, self._say_if_open, now)
+        self.datagrams = (
+            None
+            if composition.lossy_orders is None or encoder is None
+            else Datagrams(composition.lossy_orders, encoder, fates, now, composition.between)
+        )
+        self._actions.datagrams = self.datagrams
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.Done: self._actions.done,
             m.Accepted: self._actions.accepted,
@@ -90,6 +102,7 @@ class Conversation:
             m.BlobState: self._blob,
             m.Loaded: lambda x: self._answer(("request", x.request), x),
             m.SettingsReply: lambda x: self._answer(("request", x.request), x),
+            m.DatagramsOpen: lambda x: self._answer(("request", x.request), x),
             m.Started: lambda _: None,
             m.Goodbye: lambda x: self.end(LinkError(f"the agent ended: {x.reason}", link=link.name)),
         }
@@ -132,6 +145,8 @@ class Conversation:
                     task.cancel()
         finally:
             why = str(self.reason or "the board was closed")
+            if self.datagrams is not None:
+                self.datagrams.close(why)
             self._actions.drain(why)
             for answer in self._answers.values():
                 if not answer.done():
@@ -169,8 +184,7 @@ class Conversation:
         """Take back what still can be; a settled action is left alone."""
         outcome = self._actions.cancel(order)
         if isinstance(outcome, m.Cancel):
-            with contextlib.suppress(LocalWireError):  # the session is over: losing the link settles it
-                self.say(outcome)
+            self._say_if_open(outcome)
         elif outcome is not None:
             asyncio.get_running_loop().call_soon(self._emit, outcome)  # never while the caller still sends
 
@@ -274,6 +288,17 @@ class Conversation:
         except Exception as error:  # noqa: BLE001 - `run` raises it
             self._accident = error
             self.end()
+
+    def _hear_datagram(self, message: m.Message) -> None:
+        try:
+            self._handle([message], self._now())
+        except Exception as error:  # noqa: BLE001 - `run` raises it
+            self._accident = error
+            self.end()
+
+    def _say_if_open(self, message: m.Message) -> None:
+        with contextlib.suppress(LocalWireError):  # the session is over: losing the link settles everything
+            self.say(message)
 
     def _take(self, data: bytes) -> None:
         self._heard = t3 = self._now()

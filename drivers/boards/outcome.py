@@ -6,10 +6,11 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import structs
 
 from testbed.errors import BoardError
 from testbed.model.action import Sample, Transport
-from testbed.model.execution import Execution, ItemResult
+from testbed.model.execution import NO_DATAGRAMS, Execution, ItemResult
 from testbed.model.origin import Origin
 from testbed.wire import Tensor
 from testbed.wire import messages as m
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from testbed.model.action import Infer
     from testbed.units import Ns
 
+NO_TABLE = "its table in the lab file has no `lossy`"
 _NOTHING = ItemResult(label=-1, confidence=0.0)
 _NUMBERS = (int, float)
 
 
-def refusal_of(order: Infer, items: int) -> str | None:
+def refusal_of(order: Infer, items: int, no_datagrams: str = NO_TABLE) -> str | None:
     """Why this driver cannot carry out an order, or ``None``: nothing is silently left out.
 
     Args:
         order: what is asked.
-        items: inputs that came with it.
+        items: inputs that came with it. no_datagrams: why the board takes no lossy orders; empty if it does.
     """
     batch = order.batch
     if order.layers is not None:
@@ -39,8 +41,6 @@ def refusal_of(order: Infer, items: int) -> str | None:
         asked = "keep"
     elif order.codec != "raw":
         asked = "codec"
-    elif order.transport is not Transport.RELIABLE:
-        asked = "transport"
     elif any(not isinstance(item.input, Sample) for item in batch):
         asked = "input"
     elif any(item.place is not None for item in batch):
@@ -49,6 +49,11 @@ def refusal_of(order: Infer, items: int) -> str | None:
         asked = ""
     if asked:
         return f"this driver does not carry `{asked}` yet"
+    if order.transport is Transport.LOSSY:
+        if no_datagrams:
+            return f"{NO_DATAGRAMS}: {no_datagrams}"
+        if len(batch) != 1:
+            return f"a lossy order carries one picture, not {len(batch)}"
     if items != len(order.batch):
         return f"{len(order.batch)} items were ordered with {items} inputs"
     return None
@@ -92,6 +97,9 @@ def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:
     """
     kept = flight.kept
     results = _results(done.exits, done.outputs[0] if done.outputs else None, len(kept))
+    lost = done.report.get("lost_frac")
+    if isinstance(lost, float) and lost:
+        results = [structs.replace(result, lost_frac=lost) for result in results]
     if len(kept) != len(flight.order.batch):
         by_position = dict(zip(kept, results, strict=True))
         results = [by_position.get(p, _NOTHING) for p in range(len(flight.order.batch))]

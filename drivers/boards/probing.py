@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from testbed.model.event import NetworkSeen
 from testbed.model.record import ClockProbe
-from testbed.units import Ns, S
+from testbed.units import MS, Ns, S
 from testbed.wire import messages as m
 from testbed.wire.frames import SHORT_OVERHEAD_BYTES
 
@@ -29,6 +29,8 @@ DOWN_BYTES = SHORT_OVERHEAD_BYTES + len(m.encode_message(m.ProbeReply(0, 0, 0)))
 _GAP_S = 0.004
 _WAIT_S = 2.0
 _RECENT = 32
+_SMOOTHING = 0.05
+_TELL: Ns = 200 * MS
 
 
 class Prober:
@@ -36,6 +38,7 @@ class Prober:
 
     Attributes:
         up_bytes_per_s: rate towards the board, from an upload or the line; ``inf`` before any.
+        loss_frac: smoothed share of packets that lossy orders lost; ``None`` before the first.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Prober:
     ) -> None:
         """Nothing sent yet."""
         self.up_bytes_per_s = composition.line_bytes_per_s or math.inf
+        self.loss_frac: float | None = None
         self._down = composition.line_bytes_per_s or math.inf
         self._board = board
         self._boot = boot
@@ -57,6 +61,7 @@ class Prober:
         self._heard = asyncio.Event()
         self._ended = False
         self._last_t = 0
+        self._told: Ns = 0
 
     def make(self, now: Ns) -> m.Probe:
         """A probe stamped now."""
@@ -107,15 +112,26 @@ class Prober:
             lost = self._lost_since(first) / max(count, 1)
         else:
             lost = 0.0
+        return self._seen(self._last_t, lost if self.loss_frac is None else self.loss_frac)
+
+    def lost(self, frac: float, now: Ns) -> None:
+        """A lossy order lost such a share of its packets; told a few times a second."""
+        before = self.loss_frac
+        self.loss_frac = frac if before is None else before + _SMOOTHING * (frac - before)
+        if now - self._told >= _TELL and (seen := self._seen(now, self.loss_frac)) is not None:
+            self._told = now
+            self._emit(seen)
+
+    def _seen(self, t: Ns, loss_frac: float) -> NetworkSeen | None:
         if not self._rtts or self._ended:
             return None
         return NetworkSeen(
-            t=self._last_t,
+            t=t,
             board=self._board,
             rtt=min(self._rtts),
             up_bytes_per_s=self.up_bytes_per_s,
             down_bytes_per_s=self._down,
-            loss_frac=lost,
+            loss_frac=loss_frac,
         )
 
     def _lost_since(self, first: int) -> int:

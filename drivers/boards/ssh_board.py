@@ -11,6 +11,7 @@ import msgspec
 from drivers.agent.bundle import agent_source_sha256
 from drivers.boards.agent_file import agent_name, pack_agent
 from drivers.boards.composition import CommonOptions, Composition, Probe
+from drivers.boards.lossy import LossyOptions
 from drivers.links.deploy import CommandResult, Deployer
 from drivers.links.endpoint import SshConfig, resolve
 from drivers.links.hostkey import dial
@@ -38,6 +39,7 @@ class SshOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields
         threads: for each execution; 0 for the runtime's own choice.
         runtime: replaces the runtime that the models name.
         agent_arguments: added to the agent's command line.
+        lossy: how orders with lossy transport travel; without it the board takes none.
     """
 
     host: str
@@ -56,6 +58,7 @@ class SshOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields
     threads: int = 0
     runtime: str | None = None
     agent_arguments: tuple[str, ...] = ()
+    lossy: LossyOptions | None = None
 
     @property
     def ssh(self) -> SshConfig:
@@ -130,6 +133,7 @@ def ssh_composition(
         load_options=load_options,
         settings=settings or {},
         resource=lambda: _resource(config, part),
+        lossy_orders=options.lossy,
     )
 
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from drivers.agent.bundle import build_agent
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition, Probe, options_of, with_relay
+from drivers.boards.lossy import LossyOptions
 from drivers.boards.serial import SerialOptions, serial_composition
 from drivers.boards.ssh_board import SshOptions, ssh_composition
 from drivers.virtual.far_side import FarSide
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from drivers.virtual.network.datagrams import DatagramRelay
     from testbed.ports import Link
 
 JETSON_RAILS = (
@@ -73,11 +75,16 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Keys of a ``virtual-jetson`` board; ``transport`` as for a real one, ``network`` is what it stands behind."""
+    """Keys of a ``virtual-jetson`` board.
+
+    Attributes:
+        transport, lossy: as for a real one. network: what it stands behind.
+    """
 
     virtual: VirtualOptions = VirtualOptions()
     transport: Literal["auto", "openssh", "paramiko"] = "auto"
     network: NetworkOptions | None = None
+    lossy: LossyOptions | None = None
 
 
 class VirtualSerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -108,7 +115,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
     """
     options = options_of(spec, VirtualJetsonOptions)
     folder = spec.state / spec.id
-    way = network_of(spec, options.network, folder)
+    way = network_of(spec, options.network, folder, lossy=options.lossy is not None)
     config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS, facts=way.facts)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
@@ -119,6 +126,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
             identity=offer["identity"],
             fingerprint=offer["fingerprint"],
             transport=options.transport,
+            lossy=options.lossy,
         )
         return ssh_composition(spec, ssh, origin="emulated")
 
@@ -130,7 +138,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
 
     nowhere = {"host": "127.0.0.1", "port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
     far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out, network=way.network)
-    return _board(spec, options, far_side, reach, nowhere, wrap=way.wrap)
+    return _board(spec, options, far_side, reach, nowhere, wrap=way.wrap, datagrams=way.datagrams)
 
 
 def virtual_serial(spec: BoardSpec) -> VirtualBoard:
@@ -214,6 +222,7 @@ def _board(
     reach: Callable[[Mapping[str, Any]], Composition],
     nowhere: Mapping[str, Any],
     wrap: Callable[[Link], Link] | None = None,
+    datagrams: DatagramRelay | None = None,
 ) -> VirtualBoard:
     """Compose the real kind of board with a far side that starts before it is reached.
 
@@ -222,7 +231,7 @@ def _board(
         far_side: what stands behind the link.
         reach: the composition, given what the far side offers.
         nowhere: an offer to compose with before there is one.
-        wrap: put around the link.
+        wrap: put around the link. datagrams: put between it and the board's datagrams.
     """
 
     async def prepare() -> None:
@@ -239,13 +248,19 @@ def _board(
         await far_side.start()
         return f"runs in a process of its own at {far_side.offer['port']}"
 
+    async def stop() -> None:
+        if datagrams is not None:
+            datagrams.close()
+        await far_side.stop()
+
     model = reach(nowhere)
     probes = [Probe(step=probe.step, look=looked_at(i)) for i, probe in enumerate(model.probes)]
     parts = msgspec.structs.replace(
         model,
         make_link=lambda: LateLink(f"virtual://{spec.id}", lambda: reach(far_side.offer).make_link()),
         prepare=prepare,
-        close=far_side.stop,
+        close=stop,
+        between=None if datagrams is None else datagrams.between,
         probes=(Probe(step="virtual machine", look=start), *probes),
         common=options,
         origin="emulated",

@@ -83,6 +83,11 @@ class TaskData:
         """Stored probabilities on the test set, per exit float32 (n, classes)."""
         return list(load_predictions(self.catalog, model, TEST).values())
 
+    def calibration_images(self) -> NDArray[np.uint8]:
+        """Calibration inputs, uint8 (n, channels, height, width)."""
+        images = load_samples(self.catalog, CALIBRATION).images
+        return images.reshape(-1, *self.catalog.input.shape)
+
     def calibration_labels(self) -> NDArray[np.int64]:
         """Labels of the calibration set, int64 (n,)."""
         return load_samples(self.catalog, CALIBRATION).labels.astype(np.int64)

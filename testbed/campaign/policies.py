@@ -5,18 +5,22 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
+from testbed.campaign.lossy import lossy_scores, way_of
 from testbed.errors import ConfigError, did_you_mean
 from testbed.policy import PolicySettings
 from testbed.policy.confidence import calibrate
 from testbed.policy.thresholds import ThresholdTable, merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from testbed.campaign.data import Data
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
-    from testbed.model.ids import TaskId
+    from testbed.model.ids import ModelId, TaskId
     from testbed.model.profile import ProfileBook
     from testbed.model.request import Request
     from testbed.ports import Policy
@@ -88,8 +92,8 @@ def calibrated(campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable |
 def _calibrated(task: TaskId, campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable | None:
     one = data.tasks[task]
     on_site: dict[str, set[str]] = {"edge": set(), "dc": set()}
-    for table, _ in lab.boards.values():
-        on_site[table.site].update(model for model in table.models if model in one.models)
+    for board, _ in lab.boards.values():
+        on_site[board.site].update(model for model in board.models if model in one.models)
     needs = [need for need in campaign.workload.needs if (need.task or campaign.task) == task]
     targets = sorted({need.min_accuracy for need in needs if need.min_accuracy is not None})
     if not on_site["edge"] or not on_site["dc"] or not targets:
@@ -97,16 +101,28 @@ def _calibrated(task: TaskId, campaign: Campaign, lab: LabFile, data: Data) -> T
     labels = one.calibration_labels()
     last = {model: one.calibration_scores(model)[-1] for model in sorted(on_site["dc"])}
     backend = max(last, key=lambda model: float((last[model].argmax(axis=1) == labels).mean()))
-    return calibrate(
-        task,
-        labels=labels,
-        frontends={model: one.calibration_scores(model) for model in sorted(on_site["edge"])},
-        backend=backend,
-        backend_scores=last[backend],
-        targets=targets,
-        z=campaign.calibration.z,
-        metric=campaign.calibration.metric,
-        tempered=campaign.calibration.tempered,
-        sha256={model: data.models[model].sha256 for model in sorted(on_site["edge"] | {backend})},
-        dataset_sha256=one.catalog.sets["calibration"].sha256,
-    )
+    edge = sorted(on_site["edge"])
+
+    def rows(frontends: Mapping[ModelId, Sequence[NDArray[np.float32]]], lost_frac: float) -> ThresholdTable:
+        return calibrate(
+            task,
+            labels=labels,
+            frontends=frontends,
+            backend=backend,
+            backend_scores=last[backend],
+            targets=targets,
+            z=campaign.calibration.z,
+            metric=campaign.calibration.metric,
+            tempered=campaign.calibration.tempered,
+            lost_frac=lost_frac,
+            sha256={model: data.models[model].sha256 for model in sorted(on_site["edge"] | {backend})},
+            dataset_sha256=one.catalog.sets["calibration"].sha256,
+        )
+
+    table = rows({model: one.calibration_scores(model) for model in edge}, 0.0)
+    if campaign.calibration.lost_fracs:
+        way = way_of(lab)
+        for lost_frac in sorted(campaign.calibration.lost_fracs):
+            found = lossy_scores(one, edge, lost_frac, way, campaign.seed)
+            table = merge(table, rows(found, lost_frac))
+    return table

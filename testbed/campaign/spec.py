@@ -27,11 +27,23 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     Attributes:
         z: one-sided safety margin in standard errors; 0 is the naive rule, 1.645 about 95 %.
         metric: what confidence is read off the scores. tempered: with a temperature fitted on the calibration set.
+        lost_fracs: thresholds also for inputs that lost up to these shares on the way, in the packets and with the fill
+            of the edge boards' ``lossy`` tables.
     """
 
     z: float = 1.645
     metric: Metric = Metric.MAX_SOFTMAX
     tempered: bool = False
+    lost_fracs: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share.
+
+        Raises:
+            ValueError: a loss outside (0, 1).
+        """
+        if not all(0.0 < lost < 1.0 for lost in self.lost_fracs):
+            raise ValueError("lost_fracs must lie between 0 and 1")
 
 
 class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

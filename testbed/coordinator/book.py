@@ -106,6 +106,7 @@ class Book:
         *,
         error: str = "",
         cancelled: str = "",
+        lost_frac: float = 0.0,
     ) -> None:
         """Items that end without an answer: failed or cancelled; the attempt is a step too."""
         for position in sorted(positions):
@@ -119,6 +120,7 @@ class Book:
                 batch=len(order.batch),
                 error=error or None,
                 cancelled=cancelled or None,
+                lost_frac=lost_frac,
             )
             self._tell(flight, order, position, step)
         self._settle(flight, order)

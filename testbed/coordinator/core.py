@@ -167,7 +167,12 @@ class Core:
             self._book.failed_load(flight, order)
         else:
             self._book.end_items(
-                flight, order, set(flight.open_items), event.t, error=event.error or "failed"
+                flight,
+                order,
+                set(flight.open_items),
+                event.t,
+                error=event.error or "failed",
+                lost_frac=event.lost_frac,
             )
         return True
 

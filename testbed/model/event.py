@@ -40,11 +40,15 @@ class Executed(Event, frozen=True, gc=False, kw_only=True, tag="executed"):
 
 
 class Failed(Event, frozen=True, gc=False, kw_only=True, tag="failed"):
-    """An action (infer or load) ended in an error: on the board, on the link, or by time-out."""
+    """An action (infer or load) ended in an error: on the board, on the link, or by time-out.
+
+    ``lost_frac`` of its input was lost on the way.
+    """
 
     action: ActionId
     error: str
     traceback: str = ""
+    lost_frac: float = 0.0
 
 
 class Cancelled(Event, frozen=True, gc=False, kw_only=True, tag="cancelled"):

@@ -10,6 +10,8 @@ from testbed.units import Ns
 
 WINDOW_MISSED = "window missed"
 """Error of an action that could not start by its ``latest``."""
+NO_DATAGRAMS = "no datagram channel"
+"""How the error of a lossy order begins that its board cannot take."""
 
 
 class ItemResult(Struct, frozen=True, gc=False, kw_only=True):

@@ -20,6 +20,7 @@ What a request may meet::
        │                                                      else Reject (down) or escalated all the same (late)
     data-centre answer ─► Answer
 
+    too much lost on the way to the edge ─► escalation
     a failed attempt ─► once more on another board; a second failure: the edge answer, degraded, if there is one
                         and the request allows it; else nothing is ordered, and the core closes it FAILED
 """
@@ -31,10 +32,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from testbed.errors import ConfigError, did_you_mean
-from testbed.model.action import Action, Answer, Cancel, Decision, Reject
+from testbed.model.action import Action, Answer, Cancel, Decision, Reject, Transport
+from testbed.model.execution import NO_DATAGRAMS
 from testbed.model.ids import ModelId, RequestId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
+from testbed.model.view import Health
 from testbed.policy import DC, PolicySettings
 from testbed.policy.courses import Course, Courses
 from testbed.policy.guard import DriftGuard
@@ -66,6 +69,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         mode: when the data centre is asked. max_utilisation: of it, above which ``auto`` stays serial.
         shadow_frac: share of confident answers that the drift guard has checked.
         frontends: models to use at the edge, kept resident there; all that were calibrated by default.
+        transport: of the inputs to the edge; ``lossy`` wants boards with such a channel (one without is then reached
+            reliably) and thresholds for inputs with losses. The data centre is always reached reliably.
     """
 
     max_ahead: int = 0
@@ -74,6 +79,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_utilisation: float = 0.7
     shadow_frac: float = 0.0
     frontends: tuple[ModelId, ...] = ()
+    transport: Transport = Transport.RELIABLE
 
 
 class EdgeSight:
@@ -99,6 +105,7 @@ class EdgeSight:
         self._guard = DriftGuard(settings.thresholds)
         self._shadows: dict[RequestId, Threshold] = {}
         self._heard = 0
+        self._deaf: set[BoardId] = set()
 
     def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
         """Everything stays where it is."""
@@ -107,6 +114,8 @@ class EdgeSight:
     def decide(self, now: Ns, view: View) -> Decision:
         """See to every request that waits, and to those that were asked twice and got a first answer."""
         changed = self._courses.fleet.see(view)
+        if self._deaf:  # a new connection may bring a channel
+            self._deaf.difference_update(b for b in changed if view.boards[b].health is Health.DOWN)
         actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
         given: dict[BoardId, int] = {}
         notes = self._hear_shadows(view)
@@ -272,10 +281,12 @@ class EdgeSight:
         self, now: Ns, view: View, case: CaseView, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
         """After a failed attempt: once more elsewhere, or what the edge has said, or nothing."""
-        request = case.request
+        request, last = case.request, case.steps[-1]
+        if _no_datagrams(last):
+            self._deaf.add(last.board)
         said = next((s for s in reversed(case.steps) if s.ok), None)
         failures = sum(not s.ok for s in case.steps)
-        if failures < ATTEMPTS and said is None:
+        if failures < ATTEMPTS and said is None and not last.lost_frac:
             self._start(now, view, case, actions, given, _failed_on(case))
             return
         if failures < ATTEMPTS:
@@ -291,7 +302,9 @@ class EdgeSight:
     def _order(
         self, view: View, request: Request, pick: Pick, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
-        actions.append(infer(view, request.id, pick))
+        edge = pick.board not in self._dc and pick.board not in self._deaf
+        transport = self._options.transport if edge else Transport.RELIABLE
+        actions.append(infer(view, request.id, pick, transport))
         given[pick.board] = given.get(pick.board, 0) + 1
 
     # --- the drift guard -----------------------------------------------------------------------------
@@ -354,7 +367,12 @@ def _answer(request: Request, step: Step, *, degraded: bool) -> Answer:
 
 
 def _failed_on(case: CaseView) -> frozenset[BoardId]:
-    return frozenset(step.board for step in case.steps if not step.ok)
+    return frozenset(step.board for step in case.steps if not step.ok and not _no_datagrams(step))
+
+
+def _no_datagrams(step: Step) -> bool:
+    """The board could not be asked that way; reliably it can."""
+    return step.error is not None and step.error.startswith(NO_DATAGRAMS)
 
 
 def edgesight(settings: PolicySettings) -> Policy:

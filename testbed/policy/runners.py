@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from testbed.model.action import ExitRule, Infer, Item, Load, Prediction
+from testbed.model.action import ExitRule, Infer, Item, Load, Prediction, Transport
 from testbed.model.ids import BoardId, ModelId
 from testbed.model.origin import Origin, weakest
 from testbed.model.view import Health
@@ -216,7 +216,7 @@ def least_powerful(
     return Choice(None, otherwise)
 
 
-def infer(view: View, request: RequestId, pick: Pick) -> Infer:
+def infer(view: View, request: RequestId, pick: Pick, transport: Transport = Transport.RELIABLE) -> Infer:
     """The order for one request on its own."""
     runner = pick.runner
     return Infer(
@@ -225,6 +225,7 @@ def infer(view: View, request: RequestId, pick: Pick) -> Infer:
         model=runner.model,
         batch=(Item(request=request, exit=runner.rule),),
         instance=pick.lane,
+        transport=transport,
         expected=Prediction(
             finish=pick.finish,
             accuracy=runner.accuracy,

@@ -27,7 +27,7 @@ from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire.jpeg import Shape, join, lost_frac
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 LIMIT_BYTES = 1200
 """Content of a packet: with headers and seal it fits the 1,280 bytes that every IPv6 network carries whole."""
@@ -164,6 +164,16 @@ class Gathering:
     def lost_frac(self) -> float:
         """Share of the picture that is not there."""
         return lost_frac(self.first.shape, self._segments)
+
+    @property
+    def packets(self) -> int:
+        """How many packets are there."""
+        return len(self._numbers)
+
+    @property
+    def segments(self) -> Mapping[int, bytes]:
+        """What is there, by place."""
+        return self._segments
 
     @property
     def missing(self) -> list[int]:

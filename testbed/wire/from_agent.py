@@ -98,13 +98,17 @@ class Cancelled(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """A→H. An action (``of`` is ``action``) or another request (``of`` is ``request``) failed."""
+    """A→H. An action (``of`` is ``action``) or another request (``of`` is ``request``) failed.
+
+    ``lost_frac`` is the share of an action's input that was lost on the way.
+    """
 
     of: str
     number: int
     code: str
     text: str
     traceback: str
+    lost_frac: float = 0.0
 
 
 class PowerSamples(NamedTuple):
@@ -140,6 +144,16 @@ class SettingsReply(NamedTuple):
     text: str
 
 
+class DatagramsOpen(NamedTuple):
+    """A→H. Where sealed datagrams are taken, or (``text``) why there are none."""
+
+    request: int
+    ok: bool
+    address: str
+    port: int
+    text: str
+
+
 class Goodbye(NamedTuple):
     """A→H. The agent ends."""
 
@@ -156,9 +170,10 @@ LAYOUTS = {
     0x87: (Started, "u64 i64"),
     0x88: (Done, "u64 i64 i64 i64 u8[] tensor[] json"),
     0x89: (Cancelled, "u64 u8 u16[]"),
-    0x8A: (Failed, "str u64 str str str"),
+    0x8A: (Failed, "str u64 str str str f64"),
     0x8B: (PowerSamples, "str str[] i64[] f64[] u32 str[] u32[] i64[]"),
     0x8C: (Log, "u8 str"),
     0x8D: (SettingsReply, "u32 bool str str"),
     0x8E: (Goodbye, "str"),
+    0x8F: (DatagramsOpen, "u32 bool str u16 str"),
 }  # type codes from 0x80 on are the agent's

@@ -102,6 +102,18 @@ class Settings(NamedTuple):
     value: str
 
 
+class OpenDatagrams(NamedTuple):
+    """H→A. Take sealed pictures on a UDP socket; answered by ``DatagramsOpen``. Another one closes the first.
+
+    ``key`` has 32 bytes and is new each time; ``address`` is what the socket is bound to, empty for the one that this
+    session came to.
+    """
+
+    request: int
+    key: bytes | memoryview
+    address: str
+
+
 class Bye(NamedTuple):
     """H→A. Stop; answered by ``Goodbye``."""
 
@@ -118,4 +130,5 @@ LAYOUTS = {
     0x09: (Meter, "str bool u64"),
     0x0A: (Settings, "u32 str str"),
     0x0B: (Bye, ""),
+    0x0C: (OpenDatagrams, "u32 bytes str"),
 }

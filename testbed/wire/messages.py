@@ -1,9 +1,10 @@
-"""The messages, version 3: both directions under one roof, and their bytes.
+"""The messages, version 4: both directions under one roof, and their bytes.
 
 A message is one byte of type, then its fields as ``codec`` describes. Times are integer nanoseconds on the
 clock of whoever stamped them; ``request`` and ``action`` numbers are chosen by the host.
 
-History: 1, first version; 2, probes without the host's stamp, in short frames; 3, power samples with their faults.
+History: 1, first version; 2, probes without the host's stamp, in short frames; 3, power samples with their faults;
+4, datagrams, and failures with what was lost.
 ``Hello`` and ``Refused`` keep their layout for ever (an old end must be able to refuse a new one), so bytes behind
 their last field are ignored; any other message must be consumed exactly.
 """
@@ -24,6 +25,7 @@ from testbed.wire.from_agent import (
     Accepted,
     BlobState,
     Cancelled,
+    DatagramsOpen,
     Done,
     Failed,
     Goodbye,
@@ -44,6 +46,7 @@ from testbed.wire.from_host import (
     Infer,
     LoadModel,
     Meter,
+    OpenDatagrams,
     Probe,
     PutBlob,
     Settings,
@@ -72,6 +75,7 @@ __all__ = [
     "Bye",
     "Cancel",
     "Cancelled",
+    "DatagramsOpen",
     "Done",
     "Failed",
     "Goodbye",
@@ -82,6 +86,7 @@ __all__ = [
     "Log",
     "Message",
     "Meter",
+    "OpenDatagrams",
     "PowerSamples",
     "Probe",
     "ProbeReply",
@@ -97,7 +102,7 @@ __all__ = [
     "encode_message",
 ]
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 if TYPE_CHECKING:
     Message: TypeAlias = (
@@ -111,6 +116,7 @@ if TYPE_CHECKING:
         | Cancel
         | Meter
         | Settings
+        | OpenDatagrams
         | Bye
         | Welcome
         | Refused
@@ -125,6 +131,7 @@ if TYPE_CHECKING:
         | PowerSamples
         | Log
         | SettingsReply
+        | DatagramsOpen
         | Goodbye
     )
 else:

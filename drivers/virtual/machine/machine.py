@@ -41,13 +41,21 @@ class Machine:
         """Changes with every boot, and is the same for the same seed."""
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._config.name}/{self._config.seed}/{self._boots}"))
 
-    async def spawn(self, program: Path, arguments: Sequence[str], *, piped: bool = True) -> Process:
+    async def spawn(
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        *,
+        piped: bool = True,
+        session: str = "",
+    ) -> Process:
         """Run an agent.
 
         Args:
             program: the deployed ``.pyz``.
             arguments: as given to it.
             piped: its standard streams are pipes; otherwise it has none but the terminal it opens.
+            session: what an SSH host tells of the session in ``SSH_CONNECTION``.
         """
         stream = PIPE if piped else DEVNULL
         process = await asyncio.create_subprocess_exec(
@@ -63,7 +71,7 @@ class Machine:
             stdout=stream,
             stderr=PIPE if piped else None,
             cwd=self._config.home,
-            env={**os.environ, "HOME": str(self._config.home)},
+            env={**os.environ, "HOME": str(self._config.home), "SSH_CONNECTION": session},
             limit=_CHUNK,
         )
         self._running.add(process)

@@ -148,7 +148,9 @@ class SshHost:
             channel.stderr.write(wanted.errors.encode())
             channel.exit(wanted.code)
             return
-        process = await self._machine.spawn(wanted.program, wanted.arguments)
+        ends = (channel.get_extra_info("peername"), channel.get_extra_info("sockname"))
+        session = " ".join(f"{end[0]} {end[1]}" for end in ends)
+        process = await self._machine.spawn(wanted.program, wanted.arguments, session=session)
         try:
             await self._bridge(channel, process)
         finally:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from drivers.virtual.network.datagrams import DatagramRelay
 from drivers.virtual.network.forwarder import ForwarderConfig
+from drivers.virtual.network.options import LossOptions
 from drivers.virtual.network.process import Network
 from drivers.virtual.network.stream import StreamWay, refuse_loss
 from drivers.virtual.network.tun import why_not
@@ -30,16 +32,23 @@ class BoardWay(Struct, frozen=True):
 
     Attributes:
         network: to be started before the board. wrap: to be put around its link. One of them, or neither.
+        datagrams: with ``wrap``, where the board takes lossy orders.
         facts: what the run's record says of it.
     """
 
     network: Network | None = None
     wrap: Callable[[Link], Link] | None = None
+    datagrams: DatagramRelay | None = None
     facts: dict[str, str] = {}
 
 
-def network_of(spec: BoardSpec, options: NetworkOptions | None, folder: Path) -> BoardWay:
+def network_of(
+    spec: BoardSpec, options: NetworkOptions | None, folder: Path, *, lossy: bool = False
+) -> BoardWay:
     """The way of a board's ``network`` table.
+
+    Args:
+        lossy: the board takes lossy orders: a relay then loses packets of theirs, and none of the stream's.
 
     Raises:
         ConfigError: the back end asked for cannot be had, a trace cannot be read, or there is a ``relay`` as well.
@@ -64,15 +73,21 @@ def network_of(spec: BoardSpec, options: NetworkOptions | None, folder: Path) ->
         config = ForwarderConfig(options=options, seed=seed, beside=str(beside))
         network = Network(f"network://{spec.id}", config, folder / "network.json")
         return BoardWay(network=network, facts={"network": f"tun, every packet emulated: {told}"})
-    refuse_loss(options, file=spec.file, key=key)
+    if not lossy:
+        refuse_loss(options, file=spec.file, key=key)
     ways = {"up": options.up, "down": options.down}
 
     def make_way(name: str) -> StreamWay:
-        return StreamWay(ways[name], f"{seed}/{name}", beside)
+        lossless = msgspec.structs.replace(ways[name], loss=LossOptions())
+        return StreamWay(lossless, f"{seed}/{name}", beside)
 
     for name in ways:
         make_way(name)  # a trace that cannot be read is refused before anything runs
     return BoardWay(
         wrap=lambda link: Relayed(link, make_way, BUFFER_BYTES),
-        facts={"network": f"relay, bytes delayed above the transport ({why or 'as asked'}): {told}"},
+        datagrams=DatagramRelay(options, seed, beside) if lossy else None,
+        facts={
+            "network": f"relay, bytes delayed above the transport ({why or 'as asked'})"
+            f"{', only datagrams get lost' if lossy else ''}: {told}"
+        },
     )

@@ -6,7 +6,7 @@ import pytest
 from drivers.boards.ledger import Flight
 from drivers.boards.outcome import execution_of, infer_message, refusal_of
 from testbed.errors import BoardError
-from testbed.model.action import ExitRule, Infer, Item, Output, Place, Region, Transport
+from testbed.model.action import ExitRule, Infer, Item, Output, Place, Region
 from testbed.model.origin import Origin
 from testbed.wire import Tensor
 from testbed.wire import messages as m
@@ -29,7 +29,6 @@ def done(rows, exits=None, **report):
         ({"layers": (0, 2)}, "layers"),
         ({"keep": True}, "keep"),
         ({"codec": "jpeg"}, "codec"),
-        ({"transport": Transport.LOSSY}, "transport"),
         ({"batch": (Item(request=1, input=Output(action=1, port="")),)}, "input"),
         ({"batch": (Item(request=1, input=Region(request=1, box=(0, 0, 1, 1))),)}, "input"),
         ({"batch": (Item(request=1, place=Place(canvas=0, x=0, y=0)),)}, "place"),

@@ -6,7 +6,8 @@ from testbed.contracts.toy_lab import ToyLab
 from testbed.contracts.toy_models import ToyBoard, answer, difficulty, truth
 from testbed.contracts.toy_requests import stream
 from testbed.errors import ConfigError
-from testbed.model.action import Cancel, Infer, Load
+from testbed.model.action import Cancel, Infer, Load, Transport
+from testbed.model.execution import NO_DATAGRAMS
 from testbed.model.request import Outcome
 from testbed.model.view import Health
 from testbed.policy.edgesight import edgesight, oracle, random_offload
@@ -358,3 +359,66 @@ def test_frontends_can_be_limited_and_the_others_are_not_kept():
     assert {h.model for h in policy.plan(None, None).hosted} == {"small", "large"}
     with pytest.raises(ConfigError, match="'small'"):
         edgesight(settings_for(options={"frontends": ["smal"]}))
+
+
+class LossyLab(ToyLab):
+    """Lossy orders meet what the test says: fields of a step to be changed."""
+
+    met: dict = {}
+
+    def __init__(self, *given, **more):
+        self.asked = []
+        super().__init__(*given, **more)
+
+    def _infer(self, order):
+        self.asked.append((order.board, order.transport))
+        super()._infer(order)
+
+    def _tell(self, request, step, *, still):
+        if (step.board, Transport.LOSSY) in self.asked[-1:]:
+            step = msgspec.structs.replace(step, **self.met)
+        super()._tell(request, step, still=still)
+
+
+def lossy_run(requests, met, *, boards=PAIR, bucket=0.1):
+    given = settings_for(boards, options={"transport": "lossy"})
+    rows = given.thresholds.rows
+    more = tuple(msgspec.structs.replace(r, lost_frac=bucket, tau=0.999) for r in rows)
+    given = msgspec.structs.replace(given, thresholds=ThresholdTable(rows=rows + more))
+    lab = LossyLab(edgesight(given), boards, MODELS, requests)
+    lab.met = met
+    lab.run()
+    return lab
+
+
+ONE_EASY = {"first": EASY, "min_accuracy": 0.93, "slack": S}
+
+
+def test_lossy_orders_go_to_the_edge_only_and_stand_without_loss():
+    lab = lossy_run(stream(1, S, **ONE_EASY), {})
+    assert lab.asked == [("strong", Transport.LOSSY)]
+    assert lab.ends[EASY].outcome is Outcome.COMPLETED
+
+
+def test_this_requests_own_loss_chooses_the_threshold():
+    assert 0.9 < answer(MODELS[1], 0, EASY).confidence < 0.999
+    for lost in (0.05, 0.5):  # a stricter row; no row at all
+        lab = lossy_run(stream(1, S, **ONE_EASY), {"lost_frac": lost})
+        assert lab.asked == [("strong", Transport.LOSSY), ("far", Transport.RELIABLE)]
+        assert lab.ends[EASY].answer.steps == (lab.ends[EASY].steps[1].id,)
+
+
+def test_above_the_loss_limit_the_data_centre_is_asked_and_no_other_edge_board():
+    met = {"error": "lost: 0.4 of the picture was lost", "lost_frac": 0.4, "label": -1}
+    lab = lossy_run(stream(1, S, first=EASY, min_accuracy=0.75, slack=S), met, boards=BOARDS)
+    assert lab.asked == [("weak", Transport.LOSSY), ("far", Transport.RELIABLE)]
+    assert lab.ends[EASY].outcome is Outcome.COMPLETED
+
+
+def test_a_board_without_a_channel_is_reached_reliably():
+    met = {"error": f"{NO_DATAGRAMS}: not installed: Pillow", "label": -1}
+    lab = lossy_run(stream(3, S, **ONE_EASY), met)
+    first, second, *rest = lab.asked
+    assert (first, second) == (("strong", Transport.LOSSY), ("strong", Transport.RELIABLE))
+    assert all(transport is Transport.RELIABLE for _, transport in rest)
+    assert {end.outcome for end in lab.ends.values()} == {Outcome.COMPLETED}

@@ -15,6 +15,7 @@ KINDS = {
     "u32": st.integers(0, 0xFFFFFFFF),
     "u64": st.integers(0, 2**64 - 1),
     "i64": st.integers(-(2**63), 2**63 - 1),
+    "f64": st.floats(0, 1),
     "bool": st.booleans(),
     "str": st.text(max_size=20),
     "bytes": st.binary(max_size=60),
