@@ -120,7 +120,7 @@ def test_another_size_is_scaled():
     assert fit(restore(shape, dict(enumerate(segments)), GREY_FILL), (1, 32, 32)).shape == (1, 32, 32)
 
 
-def test_what_is_no_picture_is_refused():
+def test_what_is_no_picture_or_not_this_models_is_refused():
     with pytest.raises(LocalWireError, match="no picture"):
         encode(np.zeros((4, 5, 6), np.uint8), quality=80)
     with pytest.raises(LocalWireError, match="float32"):
