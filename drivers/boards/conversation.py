@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WRITE_BYTES = 64 * 1024
 _QUIET: Ns = 300 * MS
+_TOGETHER = 4
+"""Answers of one read that are handled before what was ordered meanwhile is written: no order waits for more."""
 
 
 class Conversation:
@@ -309,14 +311,22 @@ class Conversation:
             raise
 
     def _handle(self, messages: list[Any], t3: Ns) -> None:
-        for message in messages:
-            handler = self._handlers.get(type(message))
-            if handler is not None:
-                handler(message)
-            elif isinstance(message, m.ProbeReply):
-                self._prober.take(message, t3)
-        if self._actions.ledger.waiting:
-            self._writer.wake()  # a credit may be free
+        handlers, writer = self._handlers, self._writer
+        try:
+            for left in range(len(messages) - 1, -1, -1):
+                writer.held = (
+                    left % _TOGETHER > 0
+                )  # what these answers make the policy order leaves in one write
+                message = messages[-1 - left]
+                handler = handlers.get(type(message))
+                if handler is not None:
+                    handler(message)
+                elif isinstance(message, m.ProbeReply):
+                    self._prober.take(message, t3)
+                if not writer.held and self._actions.ledger.waiting:
+                    writer.send_at_once()  # what was held, or what had no credit yet
+        finally:
+            writer.held = False
 
     async def _tick_on(self) -> None:
         period_s = 0.05 if self._lossy else 0.1

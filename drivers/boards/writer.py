@@ -29,11 +29,12 @@ class Writer:
 
     Attributes:
         at_once: it is writing in the time of somebody who orders.
+        held: more orders are about to come, so `send_at_once` leaves the writing to its next call.
     """
 
     def __init__(self, link: Link, session: Session, actions: Actions, budget_bytes: int) -> None:
         """Hand over some ``budget_bytes`` at a time."""
-        self.at_once = False
+        self.at_once = self.held = False
         self._link = link
         self._prompt = link if isinstance(link, PromptLink) else None
         self._session = session
@@ -76,6 +77,8 @@ class Writer:
         prompt = self._prompt
         if prompt is None or self._writing or self.at_once:
             self._wake.set()
+            return
+        if self.held:
             return
         self.at_once = True
         try:

@@ -155,3 +155,29 @@ async def test_a_mistake_of_ours_is_not_swallowed(far_side):
     done, _ = await asyncio.wait({running}, timeout=5)
     assert done
     assert running.exception().subgroup(KeyError)
+
+
+async def test_what_several_answers_make_somebody_order_leaves_in_few_writes(far_side):
+    link, talks, answered = Prompt(far_side), [], []
+
+    def ordering(event):
+        if isinstance(event, ev.Executed):
+            answered.append(event.action)
+            assert talks[0].infer(infer(100 + event.action), ONE, ()) is None
+
+    parts = Composition(kind="test", make_link=lambda: link, common=CommonOptions())
+    await link.open()
+    talk = Conversation(link, "b", 1, parts, ordering, time.monotonic_ns)
+    talks.append(talk)
+    await talk.greet(Claim(7))
+    running = asyncio.create_task(talk.run())
+    await until(lambda: link.take)
+    for action in range(1, 5):
+        talk.infer(infer(action), ONE, ())
+    assert link.at_once == 4
+    link.say(*(far_side.done(order) for order in far_side.of(m.Infer)))
+    assert answered == [1, 2, 3, 4]
+    assert len(far_side.of(m.Infer)) == 8, "nothing ordered stays behind"
+    assert link.at_once == 5, "the four in one write"
+    talk.end()
+    await running
