@@ -212,6 +212,9 @@ class Ledger:
             if self._entries.get(entry.action) is not entry:
                 return []
             action = entry.action
+            if not entry.asked and isinstance(reply, Done) and CANCELLED_EXIT not in reply.exits:
+                self._finish(entry, reply)
+                return [reply]
             if isinstance(reply, Failed):
                 final: Message = reply
                 answers: list[Message] = [Cancelled(action, TOO_LATE, tuple(sorted(a))) for a in entry.asked]

@@ -94,11 +94,13 @@ class _Descriptors:
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
-        view = memoryview(data)
-        while view:
-            view = view[self._write_some(view) :]
+        written = self._write_some(data)
+        if written < len(data):
+            view = memoryview(data)[written:]
+            while view:
+                view = view[self._write_some(view) :]
 
-    def _write_some(self, view: memoryview) -> int:
+    def _write_some(self, view: bytes | memoryview) -> int:
         try:
             return os.write(self._write_fd, view)
         except BlockingIOError:

@@ -10,7 +10,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from testbed.wire import Role, Session
-from testbed.wire.automaton import TRANSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +83,7 @@ class Outlet:
     def post_late(self, kind: type, make: Callable[[], Message]) -> None:
         """Queue a message that is built as it leaves; return at once."""
         with self._lock:
-            if TRANSITIONS.get((self._session.state, kind)) is not self._session.state:
+            if not self._session.may_send(kind):
                 self.dropped += 1
                 return
             self._session.send_late(kind, make)
@@ -96,8 +95,8 @@ class Outlet:
         Raises:
             LocalWireError: the message does not fit the wire.
         """
-        self._queue(message)
-        self._pump()
+        if self._queue(message):
+            self._pump()
 
     def flush(self, timeout_s: float) -> None:
         """Give the writer a bounded time to finish."""
@@ -107,24 +106,26 @@ class Outlet:
         if self._writing.acquire(timeout=timeout_s):
             self._writing.release()
 
-    def _queue(self, message: Message) -> None:
+    def _queue(self, message: Message) -> bool:
+        """Hand it to the session, if that still may say it."""
         with self._lock:
-            if (self._session.state, type(message)) not in TRANSITIONS:
+            if not self._session.may_send(type(message)):
                 self.dropped += 1
-                return
+                return False
             self._session.send(message)
+            return True
 
     def _pump(self) -> None:
-        while not self.broken.is_set() and self._session.wants_to_send:
+        session = self._session
+        while session.wants_to_send and not self.broken.is_set():
             if not self._writing.acquire(blocking=False):
                 return  # its holder looks again after releasing
             try:
-                while True:
+                while session.wants_to_send:
                     with self._lock:
-                        data = self._session.data_to_send(self._budget)
-                    if not data:
-                        break
-                    self._line.write(data)
+                        data = session.data_to_send(self._budget)
+                    if data:
+                        self._line.write(data)
             except OSError:
                 self.broken.set()
             finally:

@@ -94,6 +94,11 @@ class Actions:
         self._cancels[flight.number] = self._now() + _AGAIN
         return flight.cancel
 
+    @property
+    def may_have_more(self) -> bool:
+        """Whether `next` may give something."""
+        return bool(self._repeats) or self.ledger.waiting
+
     # --- sending ----------------------------------------------------------------------------------------
 
     def next(self) -> tuple[Flight, m.Infer] | None:
@@ -135,8 +140,8 @@ class Actions:
 
     def mark_sent(self, flight: Flight) -> None:
         """Its last byte was handed to the link."""
-        now = self._now()
         if self._lossy and flight.message is not None:
+            now = self._now()
             line = round(2 * (len(flight.message.input.data) + _REPLY_BYTES) * S / self._rate)
             flight.again = now + (_AGAIN + line) * 2**flight.tries
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from msgspec import structs
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 NO_TABLE = "its table in the lab file has no `lossy`"
 _NOTHING = ItemResult(label=-1, confidence=0.0)
 _NUMBERS = (int, float)
+_ORIGINS = {origin.value: origin for origin in Origin}
+_FORMATS: dict[str, tuple[Literal["f", "d"], int]] = {"float32": ("f", 4), "float64": ("d", 8)}
+_FEW_SCORES = 64  # up to here plain Python is faster than an array
 
 
 def refusal_of(order: Infer, items: int, no_datagrams: str = NO_TABLE) -> str | None:
@@ -41,12 +45,14 @@ def refusal_of(order: Infer, items: int, no_datagrams: str = NO_TABLE) -> str | 
         asked = "keep"
     elif order.codec != "raw":
         asked = "codec"
-    elif any(not isinstance(item.input, Sample) for item in batch):
-        asked = "input"
-    elif any(item.place is not None for item in batch):
-        asked = "place"
     else:
         asked = ""
+        for item in batch:
+            if not isinstance(item.input, Sample):
+                asked = "input"
+                break
+            if item.place is not None:
+                asked = "place"
     if asked:
         return f"this driver does not carry `{asked}` yet"
     if order.transport is Transport.LOSSY:
@@ -111,7 +117,7 @@ def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:
         finished=done.finished,
         items=tuple(results),
         asked_service=asked if isinstance(asked, int) else None,
-        origin=Origin(said) if isinstance(said, str) else origin,
+        origin=(_ORIGINS.get(said) or Origin(said)) if isinstance(said, str) else origin,
         notes={k: float(v) for k, v in done.report.items() if isinstance(v, _NUMBERS) and k != "asked_ns"},
     )
 
@@ -123,6 +129,9 @@ def _results(exits: Sequence[int], output: Tensor | None, items: int) -> list[It
         return [ItemResult(label=-1, confidence=0.0, exit=exit_) for exit_ in exits]
     if len(output.shape) < 1 or output.shape[0] != items:
         raise BoardError(f"the agent answered an output of shape {output.shape} for {items} items")
+    if items == 1 and exits[0] != m.CANCELLED_EXIT and (scores := _few_scores(output)):
+        best = max(scores)
+        return [ItemResult(label=scores.index(best), confidence=best, exit=exits[0], scores=scores)]
     rows = np.frombuffer(output.data, output.dtype).reshape(items, -1)
     if not rows.shape[1]:
         return [_NOTHING] * items
@@ -134,3 +143,12 @@ def _results(exits: Sequence[int], output: Tensor | None, items: int) -> list[It
             scores = tuple(map(float, row))
             results.append(ItemResult(label=label, confidence=scores[label], exit=exit_, scores=scores))
     return results
+
+
+def _few_scores(output: Tensor) -> tuple[float, ...]:
+    """The probabilities of one item where they are few numbers; nothing otherwise, or where one is none (NaN)."""
+    known = _FORMATS.get(output.dtype)
+    if known is None or len(output.data) > _FEW_SCORES * known[1]:
+        return ()
+    scores = tuple(memoryview(output.data).cast(known[0]).tolist())
+    return () if math.isnan(sum(scores)) else scores

@@ -93,8 +93,15 @@ class Writer:
                 self._tell_entered()
                 for flight in left:
                     self._actions.mark_sent(flight)
+                if not (self._food or self._leaving or self._session.wants_to_send):
+                    return
         finally:
             self.at_once = False
+
+    @property
+    def _food(self) -> bool:
+        """Whether `_feed` may find something."""
+        return bool(self._pieces) or self._actions.may_have_more
 
     def _tell_entered(self) -> None:
         while self._entered:
@@ -110,6 +117,9 @@ class Writer:
             if not session.wants_to_send and not self._feed():
                 break
             data = session.data_to_send(budget - size)
+            if not parts and not session.wants_to_send and not self._food:
+                leaving, self._leaving = self._leaving, None  # as usual, one order and nothing behind it
+                return data, [leaving] if leaving is not None else left
             parts.append(data)
             size += len(data)
             if self._leaving is not None and not session.wants_to_send:

@@ -83,6 +83,7 @@ class ChildStream:
         self.inbox = Inbox(pause=self._pause, resume=self._resume)
         self._grace_s = grace_s
         self._transport: asyncio.SubprocessTransport | None = None
+        self._input: asyncio.WriteTransport | None = None
         self._stopped = False
         self._protocol: _Child | None = None
         self._output = -1
@@ -127,6 +128,7 @@ class ChildStream:
     def adopt(self, transport: asyncio.SubprocessTransport) -> None:
         """Take the child that was just started."""
         self._transport = transport
+        self._input = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
         self._stopped = False
 
     @property
@@ -176,9 +178,8 @@ class ChildStream:
 
     def put(self, data: bytes) -> None:
         """Hand all bytes to the child at once; only while there is `room`."""
-        assert self._transport is not None, "put without room"
-        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
-        pipe.write(data)
+        assert self._input is not None, "put without room"
+        self._input.write(data)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hand all bytes to the child.
@@ -187,9 +188,9 @@ class ChildStream:
             LinkError: it is gone, or takes nothing.
         """
         self.valve.check()
-        if self._transport is None or self._stopped:
+        pipe = self._input
+        if pipe is None or self._stopped:
             raise LinkError("the process does not run", link=self.name, cure="Open the link first")
-        pipe = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         if isinstance(data, bytes) and len(data) <= _SLICE_BYTES:
             pipe.write(data)
             await self.valve.passable()

@@ -98,6 +98,13 @@ class LiveTrial:
         self._planned = asyncio.Event()
         self._quiet = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
+        self._does: dict[type, Callable[[Any], None]] = {
+            Dispatch: self._dispatch,
+            Close: self._close,
+            WakeAt: lambda effect: self._set_timer(effect.t),
+            Remark: lambda effect: self._on_remark(effect.t, effect.text),
+            Plan: self._plan,
+        }
 
     def on_event(self, event: BoardEvent) -> None:
         """Take what a board driver tells; must be called on the event loop."""
@@ -231,26 +238,26 @@ class LiveTrial:
 
     def _carry_out(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            match effect:
-                case Dispatch(board=board, order=order, samples=samples):
-                    if isinstance(order, Infer):
-                        self._boards[board].send(order, self._inputs(order, samples), samples)
-                    else:
-                        if isinstance(order, Load):
-                            self._loads.add(order.id)
-                        self._boards[board].send(order)
-                case Close(record=record):
-                    self._records.write(record)
-                    self._on_close()
-                    self._check_quiet()
-                case WakeAt(t=t):
-                    self._set_timer(t)
-                case Remark(t=t, text=text):
-                    self._on_remark(t, text)
-                case Plan(demand=demand, lab=lab):
-                    plan = asyncio.ensure_future(asyncio.to_thread(self._policy.plan, demand, lab))
-                    self._plans.add(plan)
-                    plan.add_done_callback(functools.partial(self._plan_done, began=time.monotonic_ns()))
+            self._does[type(effect)](effect)
+
+    def _dispatch(self, effect: Dispatch) -> None:
+        order = effect.order
+        if isinstance(order, Infer):
+            self._boards[effect.board].send(order, self._inputs(order, effect.samples), effect.samples)
+            return
+        if isinstance(order, Load):
+            self._loads.add(order.id)
+        self._boards[effect.board].send(order)
+
+    def _close(self, effect: Close) -> None:
+        self._records.write(effect.record)
+        self._on_close()
+        self._check_quiet()
+
+    def _plan(self, effect: Plan) -> None:
+        plan = asyncio.ensure_future(asyncio.to_thread(self._policy.plan, effect.demand, effect.lab))
+        self._plans.add(plan)
+        plan.add_done_callback(functools.partial(self._plan_done, began=time.monotonic_ns()))
 
     def _plan_done(self, plan: asyncio.Future[Placement], *, began: Ns) -> None:
         self._plans.discard(plan)

@@ -278,10 +278,11 @@ def _lock(folder: Path) -> int:
 
 def _write_all(fd: int, data: bytes | bytearray, path: Path) -> None:
     """Hand all bytes to the kernel."""
-    view = memoryview(data)
     try:
-        while view:
-            view = view[os.write(fd, view) :]
+        written = os.write(fd, data)
+        while written < len(data):
+            with memoryview(data) as view:
+                written += os.write(fd, view[written:])
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror}", file=path) from error
 

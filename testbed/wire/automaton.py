@@ -59,3 +59,11 @@ def _table() -> dict[tuple[State, type], State]:
 
 
 TRANSITIONS = _table()
+
+
+def by_state(kinds: frozenset[type]) -> dict[State, dict[type, State]]:
+    """The rows of the table for these messages: in each state what may be said, and where it leads."""
+    return {
+        state: {kind: after for (now, kind), after in TRANSITIONS.items() if now is state and kind in kinds}
+        for state in State
+    }

@@ -85,7 +85,8 @@ def _read_bytes(data: memoryview, at: int) -> tuple[memoryview, int]:
 
 
 def _write_str(out: list[Buffer], value: str) -> None:
-    _write_bytes(out, value.encode())
+    raw = value.encode()
+    out.append(_U32.pack(len(raw)) + raw)
 
 
 def _read_str(data: memoryview, at: int) -> tuple[str, int]:
@@ -94,6 +95,7 @@ def _read_str(data: memoryview, at: int) -> tuple[str, int]:
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+_JSON = json.JSONDecoder()
 
 
 def _write_json(out: list[Buffer], value: dict[str, object]) -> None:
@@ -102,8 +104,9 @@ def _write_json(out: list[Buffer], value: dict[str, object]) -> None:
 
 def _read_json(data: memoryview, at: int) -> tuple[dict[str, object], int]:
     raw, at = _read_bytes(data, at)
-    value = json.loads(str(raw, "utf-8"))
-    if not isinstance(value, dict):
+    text = str(raw, "utf-8")
+    value, end = _JSON.raw_decode(text)  # no white space around it: it is canonical
+    if end != len(text) or not isinstance(value, dict):
         raise RemoteWireError("free-form facts must be a JSON object")
     return value, at
 
@@ -148,8 +151,9 @@ def _packed_list(letter: str) -> tuple[Write, Read]:
 
     def read_packed(data: memoryview, at: int) -> tuple[Any, int]:
         (count,) = _U32.unpack_from(data, at)
-        if count == 0:
-            return (), at + 4
+        if count < 9:
+            packed = few[count]
+            return packed.unpack_from(data, at)[1:], at + packed.size
         if count * width > len(data) - at - 4:
             raise RemoteWireError(f"a list announces {count} elements, more than the message holds")
         return struct.unpack_from(f"<{count}{letter}", data, at + 4), at + 4 + count * width

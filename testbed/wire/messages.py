@@ -11,7 +11,7 @@ their last field are ignored; any other message must be consumed exactly.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire import from_agent, from_host
@@ -54,7 +54,6 @@ from testbed.wire.from_host import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import TypeAlias
 
     Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -144,7 +143,10 @@ FROM_HOST = frozenset(kind for kind, _ in from_host.LAYOUTS.values())
 _OPEN_ENDED = frozenset((Hello, Refused))
 
 _ENCODERS = {kind: (bytes((code,)), Layout(kinds)) for code, (kind, kinds) in LAYOUTS.items()}
-_DECODERS = {code: (kind, Layout(kinds)) for code, (kind, kinds) in LAYOUTS.items()}
+_DECODERS: dict[int, tuple[type[Any], Layout, bool]] = {
+    code: (kind, Layout(kinds), kind in _OPEN_ENDED) for code, (kind, kinds) in LAYOUTS.items()
+}
+_build = tuple.__new__  # a NamedTuple's own constructor is a call into Python
 
 
 def encode_message(message: Message) -> bytes:
@@ -169,11 +171,12 @@ def decode_message(data: Buffer) -> Message:
     found = _DECODERS.get(view[0]) if len(view) else None
     if found is None:
         raise RemoteWireError(f"message of unknown type {view[0]:#04x}" if len(view) else "empty message")
-    kind, layout = found
+    kind, layout, open_ended = found
     values, at = layout.read(view, 1)
-    if at != len(view) and kind not in _OPEN_ENDED:
+    if at != len(view) and not open_ended:
         raise RemoteWireError(f"{kind.__name__} has {len(view) - at} bytes too many")
-    return cast("Message", cast("Callable[..., Any]", kind)(*values))
+    message: Message = _build(kind, values)
+    return message
 
 
 def check_message(message: object) -> None:

@@ -8,27 +8,22 @@ begin to leave.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from testbed.wire import messages as m
 from testbed.wire.frames import FLAG_LAST, FLAG_START, encode_short, frame_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _Outgoing: TypeAlias = tuple[bytes, int, int]  # its bytes and, once begun, its number and next chunk
 
     from testbed.wire.frames import Buffer
 
 SHORT = frozenset((m.Probe, m.ProbeReply))
 """They travel in short frames, without a number: one that comes twice is told by its own sequence number."""
 BULK = frozenset((m.PutBlob, m.Infer, m.Done, m.Failed, m.PowerSamples, m.Log))
-
-
-class _Outgoing(NamedTuple):
-    """A bulk message on its way: its bytes and, once begun, its number and next chunk."""
-
-    data: bytes
-    number: int
-    chunk: int
 
 
 class Outbox:
@@ -59,7 +54,11 @@ class Outbox:
     def put(self, kind: type, data: bytes) -> None:
         """Queue an encoded message."""
         if kind in BULK or len(data) > self._chunk:
-            self._bulk.setdefault(kind, deque()).append(_Outgoing(data, -1, 0))
+            lane = self._bulk.get(kind)
+            if lane is None:
+                self._bulk[kind] = deque(((data, -1, 0),))
+            else:
+                lane.append((data, -1, 0))
         else:
             self._control.append((kind, data))
         self.pending_bytes += len(data)
@@ -98,6 +97,10 @@ class Outbox:
         data, number, chunk = lane[0]
         if chunk == 0:
             number = self._take_number()
+            if len(data) <= self._chunk and len(lane) == 1:  # as most do, it leaves whole and nothing follows
+                del self._bulk[kind]
+                self.pending_bytes -= len(data)
+                return self._frame(data, FLAG_LAST, number, 0)
         start = chunk * self._chunk
         part = memoryview(data)[start : start + self._chunk]
         last = start + len(part) == len(data)
@@ -105,7 +108,7 @@ class Outbox:
         if last:
             lane.popleft()
         else:
-            lane[0] = _Outgoing(data, number, chunk + 1)
+            lane[0] = (data, number, chunk + 1)
         if lane:
             self._bulk.move_to_end(kind)
         else:

@@ -61,12 +61,14 @@ class Reassembly:
             if number in self._settled or number <= self._highest - _REMEMBERED:
                 self.repeated += 1
                 return None
-            self._highest = max(self._highest, number)
+            if number > self._highest:
+                self._highest = number
             if chunk:
                 self._lose(number)
                 return None
             if last:
-                self._check(len(payload))
+                if len(payload) > self._max_message:
+                    self._check(len(payload))
                 self._settle(number)
                 return payload
             partial = self._partial[number] = _Partial()

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire import messages as m
-from testbed.wire.automaton import TRANSITIONS, Role, State
+from testbed.wire.automaton import Role, State, by_state
 from testbed.wire.frames import FLAG_FROM_AGENT, FLAG_LAST, FLAG_SHORT, FLAG_START, FrameDecoder
 from testbed.wire.outbox import BULK, SHORT, Outbox
 from testbed.wire.reassembly import Reassembly
@@ -38,6 +38,9 @@ DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
 
 _DEAF = frozenset((State.CLOSED, State.FAILED))
+_HOST_SAYS = by_state(m.FROM_HOST)
+_AGENT_SAYS = by_state(m.FROM_AGENT)
+_AGENT_HEARS = by_state(m.FROM_HOST - {m.Hello})  # a Hello comes in a frame of its own kind
 
 
 class Session:
@@ -74,7 +77,9 @@ class Session:
         self.peer_max_bytes = max_message_bytes
         self._role = role
         self._agent = role is Role.AGENT
-        self._ours = m.FROM_AGENT if self._agent else m.FROM_HOST
+        self._says = _AGENT_SAYS if self._agent else _HOST_SAYS
+        self._hears = _AGENT_HEARS if self._agent else _AGENT_SAYS
+        self._own_flag = FLAG_FROM_AGENT if self._agent else 0
         self._max_message = max_message_bytes
         self._chunk = chunk_bytes
         self._high_water = high_water_bytes
@@ -82,7 +87,7 @@ class Session:
         self._parts = Reassembly(max_message_bytes)
         self._session: int | None = None
         self._tag = 0
-        self._outbox = Outbox(chunk_bytes, FLAG_FROM_AGENT if self._agent else 0)
+        self._outbox = Outbox(chunk_bytes, self._own_flag)
 
     def send(self, message: m.Message) -> None:
         """Queue a message.
@@ -92,13 +97,16 @@ class Session:
             nothing is
                 queued then.
         """
-        m.check_message(message)
         kind = type(message)
-        after = self._next_state(kind)
+        after = self._says[self.state].get(kind)
+        if after is None:
+            m.check_message(message)
+            raise self._forbidden(kind)
         data = m.encode_message(message)
-        limit = min(self._chunk * 0x10000, self.peer_max_bytes)
-        if len(data) > limit:
-            raise LocalWireError(f"{kind.__name__} of {len(data)} bytes; the limit is {limit}")
+        size = len(data)
+        if size > self.peer_max_bytes or size > self._chunk * 0x10000:
+            limit = min(self._chunk * 0x10000, self.peer_max_bytes)
+            raise LocalWireError(f"{kind.__name__} of {size} bytes; the limit is {limit}")
         if isinstance(message, m.Hello):
             if len(data) > self._chunk:
                 raise LocalWireError(f"Hello of {len(data)} bytes must fit one chunk of {self._chunk}")
@@ -114,14 +122,20 @@ class Session:
         Raises:
             LocalWireError: not ours to send in this state.
         """
-        if kind in BULK or self._next_state(kind) is not self.state:
+        after = self._says[self.state].get(kind)
+        if after is None:
+            raise self._forbidden(kind)
+        if kind in BULK or after is not self.state:
             raise LocalWireError(f"{kind.__name__} cannot be made late")
         self._outbox.put_late(make)
 
     def data_to_send(self, budget_bytes: int = 1 << 16) -> bytes:
         """Whole frames, control first, until the budget is reached; one at least if any waits."""
-        pieces: list[Buffer] = []
-        size = 0
+        frame = self._outbox.next_frame()
+        if not self._outbox:
+            return b"".join(frame)
+        pieces: list[Buffer] = list(frame)
+        size = sum(map(len, frame))
         while size < budget_bytes and (frame := self._outbox.next_frame()):
             pieces += frame
             for piece in frame:
@@ -194,7 +208,7 @@ class Session:
 
     def _take_frame(self, frame: Frame) -> m.Message | None:
         flags, tag, number, chunk, payload = frame
-        if bool(flags & FLAG_FROM_AGENT) is self._agent:
+        if flags & FLAG_FROM_AGENT == self._own_flag:
             self.echoed_frames += 1
             return None
         if flags & FLAG_START and self._agent:
@@ -202,16 +216,16 @@ class Session:
         if tag != self._tag or self._session is None:
             self.stale_frames += 1
             return None
-        short = bool(flags & FLAG_SHORT)
-        data = payload if short else self._parts.add(number, chunk, bool(flags & FLAG_LAST), payload)
+        short = flags & FLAG_SHORT != 0
+        data = payload if short else self._parts.add(number, chunk, flags & FLAG_LAST != 0, payload)
         if data is None or self.state in _DEAF:
             return None
         message = m.decode_message(data)
         kind = type(message)
         if short is not (kind in SHORT):
             raise RemoteWireError(f"{kind.__name__} in a {'short' if short else 'whole'} frame")
-        after = TRANSITIONS.get((self.state, kind))
-        if after is None or isinstance(message, m.Hello):
+        after = self._hears[self.state].get(kind)
+        if after is None:
             raise RemoteWireError(f"{kind.__name__} is not allowed while {self.state.value}")
         if isinstance(message, m.Welcome):
             if message.version != m.PROTOCOL_VERSION:
@@ -244,9 +258,10 @@ class Session:
         self._parts.clear()
         self.peer_max_bytes = self._max_message
 
-    def _next_state(self, kind: type) -> State:
-        after = TRANSITIONS.get((self.state, kind))
-        if kind not in self._ours or after is None:
-            role = self._role.value
-            raise LocalWireError(f"the {role} cannot send {kind.__name__} while {self.state.value}")
-        return after
+    def may_send(self, kind: type) -> bool:
+        """Whether this may be said now."""
+        return kind in self._says[self.state]
+
+    def _forbidden(self, kind: type) -> LocalWireError:
+        role = self._role.value
+        return LocalWireError(f"the {role} cannot send {kind.__name__} while {self.state.value}")

@@ -95,3 +95,18 @@ def test_a_model_without_scores_gives_no_label():
     execution = execution_of(m.Done(1, 1, 2, 3, (0,), (), {}), flight, Origin.MEASURED)
     assert execution.items[0].label == -1
     assert execution.items[0].scores is None
+
+
+@pytest.mark.parametrize("classes", [1, 10, 64, 65, 1000])
+@pytest.mark.parametrize("kind", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("odd", [None, np.nan, np.inf, -np.inf])
+def test_few_scores_and_many_are_judged_alike(classes, kind, odd):
+    row = np.random.default_rng(classes).random(classes).astype(kind)
+    if odd is not None:
+        row[classes // 2] = odd
+    row[-1] = row[0]  # of equals the first counts
+    output = Tensor(kind, (1, classes), row.tobytes())
+    flight = Flight(order(), np.zeros((1, 2), np.uint8), ())
+    item = execution_of(m.Done(1, 10, 20, 30, (2,), (output,), {}), flight, Origin.MEASURED).items[0]
+    assert (item.label, item.exit) == (row.argmax(), 2)
+    np.testing.assert_equal((item.confidence, item.scores), (float(row.max()), tuple(row.tolist())))

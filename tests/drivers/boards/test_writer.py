@@ -12,6 +12,7 @@ from drivers.boards.conversation import Conversation
 from testbed.model import event as ev
 from testbed.model.action import Infer, Item
 from testbed.wire import messages as m
+from testbed.wire.claim import Claim
 
 ONE = np.zeros((1, 4), np.uint8)
 
@@ -65,7 +66,7 @@ async def converse(link, events, work):
     parts = Composition(kind="test", make_link=lambda: link, common=CommonOptions())
     await link.open()
     talk = Conversation(link, "b", 1, parts, events.append, time.monotonic_ns)
-    await talk.greet(7)
+    await talk.greet(Claim(7))
     async with asyncio.TaskGroup() as group:
         group.create_task(talk.run())
         await asyncio.sleep(0)
@@ -147,7 +148,7 @@ async def test_a_mistake_of_ours_is_not_swallowed(far_side):
     parts = Composition(kind="test", make_link=lambda: link, common=CommonOptions())
     await link.open()
     talk = Conversation(link, "b", 1, parts, stumble, time.monotonic_ns)
-    await talk.greet(7)
+    await talk.greet(Claim(7))
     running = asyncio.create_task(talk.run())
     await until(lambda: link.take)
     far_side.session.send(m.PowerSamples("x", ("r",), (1,), (1.0,), 0))
