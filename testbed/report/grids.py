@@ -109,6 +109,15 @@ def _targets(study: Study) -> Table:
     )
 
 
+def _gain(rows: list[dict[str, Any]]) -> str:
+    """Over the seeds that have one."""
+    known = [row for row in rows if row["gain"] is not None]
+    if not known:
+        return words.NONE
+    seeds = "" if len(known) == len(rows) else f", {len(known)} of {len(rows)} seeds"
+    return _spread(known, "gain") + seeds
+
+
 def _surface(study: Study) -> Table:
     subject = study.spec["subject"]
     by_cell: dict[tuple[float, ...], list[dict[str, Any]]] = {}
@@ -120,7 +129,7 @@ def _surface(study: Study) -> Table:
             f"{cell[0]:g}",
             f"{cell[1]:g}",
             f"{cell[2]:g}",
-            _spread(rows, "gain") if all(r["gain"] is not None for r in rows) else words.NONE,
+            _gain(rows),
             rows[0]["best"],
             "below 1" if any(r["gain"] is not None and r["gain"] < 1 for r in rows) else "",
         )
