@@ -25,6 +25,6 @@ def test_both_play_the_same_arrivals_and_service_times(scenario):
 def test_parts_add_up_and_nothing_stays_wrapped(scenario):
     before = Core.handle
     parts = where_time_goes(scenario, 100)
-    assert set(parts) == {"decide", "core", "boards", "record", "rest"}
+    assert set(parts) == {"decide", "core", "boards", "record", "draw", "rest"}
     assert min(parts["decide"], parts["core"], parts["boards"], parts["record"]) > 0
     assert Core.handle is before
