@@ -5,7 +5,7 @@ What can be put in its place (all plain objects, nothing to inherit):
 ``clock``     ``now_ns() -> int`` and ``name: str``; every stamp comes from it. Default:
 ``time.monotonic_ns``. ``runtimes``  mapping of name to factory of a ``drivers.agent.runtimes.Runtime``;
 replaces the default
-              ``{"echo", "onnxruntime"}``. Factories are called once, when first needed.
+              ``{"echo", "onnxruntime", "overlay"}``. Factories are called once, when first needed.
 ``meters``    mapping of name to a ``drivers.agent.meters.Finder``; replaces the default ``FINDERS``.
 ``facts``     mapping laid over the facts of the welcome; ``boot_id`` in it replaces the board's.
 ``sha256``    what the agent says it is; default the hash of the ``.pyz`` that holds this file.
@@ -46,6 +46,7 @@ from drivers.agent.pictures import Pictures
 from drivers.agent.residency import Residency
 from drivers.agent.runtimes.echo import EchoRuntime
 from drivers.agent.runtimes.onnxruntime import OnnxRuntime
+from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
 from drivers.agent.service import Service
 from drivers.agent.settings import BoardSettings
 from drivers.agent.state import BlobStore
@@ -120,7 +121,11 @@ def main(
     except OSError as error:
         _log.error("cannot keep state in %s: %s", state, error)
         return 2
-    factories: Mapping[str, Callable[[], Runtime]] = {"echo": EchoRuntime, "onnxruntime": OnnxRuntime}
+    factories: Mapping[str, Callable[[], Runtime]] = {
+        "echo": EchoRuntime,
+        "onnxruntime": OnnxRuntime,
+        "overlay": OverlayRuntime,
+    }
     factories = factories if runtimes is None else runtimes
     settings = BoardSettings([JetsonKnobs(root), GpuKnobs(), Condition(root)], own / "settings.json")
     outlet = Outlet(
