@@ -35,7 +35,8 @@ def check_policies(campaign: Campaign) -> None:
         ConfigError: with a did-you-mean.
     """
     known = entry_points(group=POLICY_GROUP).names
-    for policy in campaign.policies:
+    for name in campaign.policies:
+        policy = campaign.registered.get(name, name)
         if policy not in known:
             raise ConfigError(
                 f"no policy {policy!r}", file=campaign.file, key="policies", cure=did_you_mean(policy, known)

@@ -46,10 +46,11 @@ def replay(
     }
     book = ProfileBook(rows)
     options: dict[str, dict[str, Any]] = campaign["options"]
+    registered: dict[str, str] = campaign.get("registered", {})
     table = header.thresholds.get("table")
     data = Data(catalogs or dict.fromkeys(header.labels))
     policy = make_policy(
-        attempt.start.policy,
+        registered.get(attempt.start.policy, attempt.start.policy),
         options.get(attempt.start.policy, {}),
         lab,
         book,

@@ -70,6 +70,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
         policies: levels of the one factor of every campaign; the order within a block is drawn from the seed.
         blocks: replicates; each plays all policies on the same arrivals and inputs, other than the next block's.
         options: per policy, handed to it.
+        registered: the registered name of every policy that is played under a name of its own.
         task: of needs that name none.
         tasks: folder with models and data of every task; ``None`` for the one shipped for it.
         folder: where the experiment stands; text: the campaign file as it was read.
@@ -89,6 +90,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
     tasks: dict[str, Path | None]
     folder: Path
     text: str
+    registered: dict[str, str] = {}
 
     @property
     def file(self) -> Path:
@@ -100,12 +102,17 @@ class _Task(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     catalog: str | None = None
 
 
+class _Variant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    policy: str
+    options: dict[str, Any] = {}
+
+
 class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     schema: int
     name: str
     lab: str
     task: str
-    policies: tuple[str, ...]
+    policies: tuple[str, ...] | dict[str, _Variant]
     workload: Workload
     kind: Literal["trials"] = "trials"
     question: str = ""
@@ -166,18 +173,25 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
                 "options for a policy that is not played",
                 "Add it to policies, or drop it",
             )
+    options, registered = dict(top.options), {}
+    if isinstance(top.policies, dict):
+        for name, variant in top.policies.items():
+            if name in options:
+                cure = f"Keep policies.{name}.options"
+                raise refuse(f"options.{name}", f"options of {name} are given twice", cure)
+            options[name], registered[name] = variant.options, variant.policy
     return Campaign(
         name=top.name,
         question=top.question,
         lab=lab if lab is not None else (folder / top.lab).resolve(),
         task=top.task,
-        policies=top.policies,
+        policies=tuple(top.policies),
         workload=top.workload,
         seed=top.seed if seed is None else seed,
         blocks=top.blocks,
         calibration=top.calibration,
         measure=top.measure,
-        options=top.options,
+        options=options,
         tasks={
             name: None if catalog is None else (folder / catalog).resolve()
             for name, catalog in {
@@ -187,4 +201,5 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         },
         folder=folder,
         text=text,
+        registered=registered,
     )

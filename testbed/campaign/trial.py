@@ -51,9 +51,8 @@ async def play_trial(
     """
     requests = draw_requests(campaign.workload, campaign.task, bench.data.samples, trial.seed)
     options = campaign.options.get(trial.policy, {})
-    policy = make_policy(
-        trial.policy, options, bench.lab, bench.profiles, thresholds, trial.seed, bench.data.truth
-    )
+    name = campaign.registered.get(trial.policy, trial.policy)
+    policy = make_policy(name, options, bench.lab, bench.profiles, thresholds, trial.seed, bench.data.truth)
     first_action = trial.number * IDS_PER_TRIAL + 1
     core = Core(
         policy,

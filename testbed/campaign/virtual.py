@@ -200,9 +200,8 @@ def play_virtual(
     """
     progress = progress or Silent()
     options = campaign.options.get(trial.policy, {})
-    policy = make_policy(
-        trial.policy, options, virtual.lab, virtual.profiles, thresholds, trial.seed, data.truth
-    )
+    name = campaign.registered.get(trial.policy, trial.policy)
+    policy = make_policy(name, options, virtual.lab, virtual.profiles, thresholds, trial.seed, data.truth)
     core = Core(policy, board_setups(virtual.lab, {}), virtual.profiles, data.payload_bytes, data.truth)
     start = TrialStart(
         trial=trial.id,

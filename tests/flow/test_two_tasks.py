@@ -77,6 +77,24 @@ def test_each_request_is_answered_by_models_of_its_own_task(folder: Path) -> Non
     assert live == again
 
 
+def test_a_policy_under_two_names_plays_with_the_options_of_each(folder: Path) -> None:
+    file = folder / "campaign.toml"
+    two = '[policies.serial]\npolicy = "edgesight"\n[policies.both]\npolicy = "edgesight"\n'
+    two += 'options = { mode = "speculative" }\n'
+    text = (
+        file.read_text().replace('policies = ["edgesight"]\n', "").replace("requests = 200", "requests = 40")
+    )
+    file.write_text(text.replace("[workload]", f"{two}[workload]"))
+    run = read_run(run_experiment(folder, out=folder / "run"))
+    orders = {}
+    for attempt in run.trials:
+        live, again = replay(run, attempt, {CLOTHES: None, OTHERS: folder / "catalogue"})
+        assert live == again
+        orders[attempt.start.policy] = sum(len(record.steps) for record in attempt.records)
+    assert set(orders) == {"serial", "both"}
+    assert orders["both"] > orders["serial"], "a speculative request has a step in the data centre, too"
+
+
 def test_a_catalogue_for_another_task_is_refused(folder: Path) -> None:
     text = (folder / "campaign.toml").read_text()
     (folder / "campaign.toml").write_text(text.replace("other-clothes", "no-clothes"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.campaign.design import design
+from testbed.campaign.policies import check_policies
 from testbed.campaign.spec import read_campaign
 from testbed.errors import ConfigError
 
@@ -60,6 +61,53 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, sa
     assert caught.value.file == str(folder / "campaign.toml")
     assert caught.value.key == key
     assert says in str(caught.value)
+
+
+VARIANTS = """[policies.now]
+policy = "edgesight"
+options = { mode = "speculative" }
+
+[policies.later]
+policy = "edgesight"
+
+[workload]"""
+
+
+def variants(folder: Path, old: str = "", new: str = "") -> Path:
+    write(folder, 'policies = ["edgesight", "edge-only", "dc-only"]\n')
+    file = folder / "campaign.toml"
+    text = file.read_text().replace("[workload]", VARIANTS, 1)
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    return folder
+
+
+def test_one_policy_can_be_played_under_several_names(tmp_path: Path) -> None:
+    campaign = read_campaign(variants(tmp_path))
+    assert campaign.policies == ("now", "later")
+    assert campaign.registered == {"now": "edgesight", "later": "edgesight"}
+    assert campaign.options == {"now": {"mode": "speculative"}, "later": {}}
+    check_policies(campaign)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "says"),
+    [
+        ("[workload]", "[options.now]\nmode = 1\n[workload]", "options.now", "given twice"),
+        ('policy = "edgesight"\n\n', 'polcy = "edgesight"\n\n', "policies", "polcy"),
+    ],
+)
+def test_a_variant_that_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, says: str) -> None:
+    folder = variants(tmp_path, old, new)
+    with pytest.raises(ConfigError) as caught:
+        read_campaign(folder)
+    assert (caught.value.key or "").startswith(key)
+    assert says in str(caught.value)
+
+
+def test_a_variant_of_an_unknown_policy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no policy 'edgesigt'"):
+        check_policies(read_campaign(variants(tmp_path, '"edgesight"', '"edgesigt"')))
 
 
 def test_trials_are_shuffled_within_blocks_and_share_a_blocks_seed(tmp_path: Path) -> None:
