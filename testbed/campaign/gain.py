@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from testbed.campaign.cells import Cell
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -21,7 +23,7 @@ class Gain(Struct, frozen=True, kw_only=True):
         best: that baseline, or why there is no gain.
     """
 
-    cell: tuple[float, float, int]
+    cell: Cell
     seed: int
     gain: float | None
     best: str
@@ -29,13 +31,13 @@ class Gain(Struct, frozen=True, kw_only=True):
 
 def gains(rows: Iterable[GridRow], subject: str) -> list[Gain]:
     """A gain for every cell and seed that has the subject, in their order."""
-    found: dict[tuple[tuple[float, float, int], int], list[GridRow]] = {}
+    found: dict[tuple[Cell, int], list[GridRow]] = {}
     for row in rows:
         found.setdefault((row.cell, row.seed), []).append(row)
     return [_gain(cell, seed, of_cell, subject) for (cell, seed), of_cell in found.items()]
 
 
-def figures(rows: list[GridRow], point: tuple[float, float, int], subject: str) -> dict[str, float]:
+def figures(rows: list[GridRow], point: Cell, subject: str) -> dict[str, float]:
     """At the operating point, medians over seeds: the gain of each of ours, and the subject's as ``p99_gain``."""
     here = [row for row in rows if row.cell == point]
     found: dict[str, float] = {}
@@ -52,7 +54,7 @@ def figures(rows: list[GridRow], point: tuple[float, float, int], subject: str) 
     return found
 
 
-def _gain(cell: tuple[float, float, int], seed: int, rows: list[GridRow], subject: str) -> Gain:
+def _gain(cell: Cell, seed: int, rows: list[GridRow], subject: str) -> Gain:
     ours = next((row for row in rows if row.policy == subject), None)
     able = [row for row in rows if not row.ours and row.meets and row.p99_ms is not None]
     if ours is None or ours.p99_ms is None or not ours.meets:

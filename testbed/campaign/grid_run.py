@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from testbed.campaign.crossover import crossovers
 from testbed.campaign.gain import gains
-from testbed.campaign.grid import KIND, Cell, Grid, GridStudy, read_grid
+from testbed.campaign.grid import KIND, Grid, GridStudy, read_grid
 from testbed.campaign.tally import GridRow
 from testbed.errors import StoreError
 from testbed.resources import root
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
+    from testbed.campaign.cells import Cell
     from testbed.campaign.progress import Progress
 
 TRIALS_FILE = "trials.jsonl"
@@ -51,6 +53,10 @@ def run_grid(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
     for name in [name for name, contender in study.policies.items() if contender.ours]:
         found += [
             {"what": "gain", "subject": name, **msgspec.to_builtins(gain)} for gain in gains(rows, name)
+        ]
+    if study.crossover is not None:
+        found += [
+            {"what": "crossover", **msgspec.to_builtins(row)} for row in crossovers(rows, study.crossover)
         ]
     write_study(
         out,
@@ -126,8 +132,7 @@ def _kept(study: GridStudy, journal: Path) -> dict[tuple[Cell, int, str], GridRo
     good = len(first) + 1
     for line in lines[:-1]:
         row = msgspec.json.decode(line, type=GridRow)
-        rtt, load, levels = row.cell
-        found[Cell(rtt_ms=rtt, load=load, levels=levels), row.seed, row.policy] = row
+        found[row.cell, row.seed, row.policy] = row
         good += len(line) + 1
     with journal.open("r+b") as file:
         file.truncate(min(good, journal.stat().st_size))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.cells import Cell
 from testbed.measure.stats import quantile, wilson_of
 from testbed.model.request import Outcome
 from testbed.units import to_ms
@@ -32,13 +33,15 @@ class GridRow(Struct, frozen=True, kw_only=True):
     """One contender in one cell under one seed.
 
     Attributes:
-        cell: round trip [ms], load, levels. p50_ms, p99_ms: of all requests, one that got no answer counting as
-            late for ever; ``None`` if that is what the quantile is. p99_ci: its order-statistic 95 % interval.
+        p50_ms, p99_ms: of all requests, one that got no answer counting as late for ever; ``None`` if that is what the
+            quantile is. p50_ci, p99_ci: their order-statistic 95 % intervals.
+        missed_frac: of all requests, those that were answered late or never.
         meets: no target's whole interval lies below it, and 99 % were answered.
         offload_frac: of the answers, those that rest on the data centre. dc_busy_frac: of its time.
+        uplink_bytes: inputs sent to the data centre, per request.
     """
 
-    cell: tuple[float, float, int]
+    cell: Cell
     policy: str
     ours: bool
     seed: int
@@ -46,6 +49,7 @@ class GridRow(Struct, frozen=True, kw_only=True):
     answered: int
     p50_ms: float | None
     p99_ms: float | None
+    p50_ci: tuple[float, float] | None
     p99_ci: tuple[float, float] | None
     missed_frac: float
     accuracy: float | None
@@ -53,6 +57,7 @@ class GridRow(Struct, frozen=True, kw_only=True):
     meets: bool
     offload_frac: float
     dc_busy_frac: float
+    uplink_bytes: float
     loads: int
     cancelled: dict[str, int]
 
@@ -61,12 +66,13 @@ class Tally:
     """A sink for `RequestRecord`.
 
     Attributes:
-        dc: boards of the data centre.
+        dc: boards of the data centre. sent_bytes: of inputs to them; whoever sends adds to it.
     """
 
     def __init__(self, dc: set[BoardId]) -> None:
         """Nothing seen."""
         self.dc = dc
+        self.sent_bytes = 0
         self._response: list[float] = []
         self._target: list[float] = []
         self._right: list[bool] = []
@@ -89,7 +95,7 @@ class Tally:
     def row(
         self,
         *,
-        cell: tuple[float, float, int],
+        cell: Cell,
         policy: str,
         ours: bool,
         seed: int,
@@ -115,6 +121,7 @@ class Tally:
             answered=int(there.sum()),
             p50_ms=_at(response, 0.5),
             p99_ms=_at(response, 0.99),
+            p50_ci=quantile(response, 0.5).interval if bool(there.all()) else None,
             p99_ci=quantile(response, 0.99).interval if bool(there.all()) else None,
             missed_frac=self._missed / max(len(response), 1),
             accuracy=float(right[there].mean()) if bool(there.any()) else None,
@@ -122,6 +129,7 @@ class Tally:
             meets=all(t.reached for t in targets) and bool(there.mean() >= 0.99),
             offload_frac=self._offloaded / max(int(there.sum()), 1),
             dc_busy_frac=dc_busy_frac,
+            uplink_bytes=self.sent_bytes / max(len(response), 1),
             loads=loads,
             cancelled=cancelled,
         )

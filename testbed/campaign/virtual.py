@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from testbed.coordinator.labfile import LabFile
     from testbed.model.record import RequestRecord
     from testbed.model.request import Request
+    from testbed.model.wires import Wire
     from testbed.policy.thresholds import ThresholdTable
     from testbed.store.reader import Run
     from testbed.store.writer import TrialWriter
@@ -63,12 +64,21 @@ class VirtualLab:
         self.links = links
         self.answers: dict[str, Answers] = {}
 
-    def with_rtt(self, site: str, rtt: Ns) -> VirtualLab:
-        """The same lab with another round trip to the boards of a site."""
-        links = {
-            board: msgspec.structs.replace(link, rtt=rtt) if self.lab.boards[board][0].site == site else link
-            for board, link in self.links.items()
-        }
+    def with_way(self, site: str, rtt: Ns, wire: Wire | None = None) -> VirtualLab:
+        """The same lab with another way to the boards of a site.
+
+        Args:
+            wire: towards them; ``None`` leaves their rates as they are. A policy is told its mean rate, as live, where
+                it is told what the link declares.
+        """
+        links = dict(self.links)
+        for board, (table, _) in self.lab.boards.items():
+            if table.site == site:
+                links[board] = msgspec.structs.replace(links[board], rtt=rtt)
+                if wire is not None:
+                    links[board] = msgspec.structs.replace(
+                        links[board], up_wire=wire, up_bytes_per_s=wire.mean_bytes_per_s
+                    )
         return VirtualLab(self.lab, self.profiles, links)
 
     @classmethod

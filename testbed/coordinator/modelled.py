@@ -7,6 +7,7 @@ waits: `ModelledBoard.take` says at once when an order will be received, started
 from __future__ import annotations
 
 import bisect
+import copy
 import functools
 import math
 from collections import deque
@@ -20,6 +21,7 @@ from testbed.model.energy import Energy
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.origin import Origin
 from testbed.model.profile import Service, service_at
+from testbed.model.wires import Constant, Unlimited, Wire
 from testbed.units import Ns, S, to_s
 
 if TYPE_CHECKING:
@@ -42,12 +44,15 @@ class LinkModel(Struct, frozen=True, kw_only=True):
     Attributes:
         rtt: round trip of an empty message [ns]. up_bytes_per_s, down_bytes_per_s: ``inf`` where nothing limits.
         reply_bytes: size of an answer on the way back.
+        up_wire: whose rate changes over time, instead of ``up_bytes_per_s``, which is its mean then. Each board takes
+            a copy.
     """
 
     rtt: Ns = 0
     up_bytes_per_s: float = float("inf")
     down_bytes_per_s: float = float("inf")
     reply_bytes: int = 128
+    up_wire: Wire | None = None
 
 
 class Answers:
@@ -163,7 +168,9 @@ class ModelledBoard:
         self._rng = rng
         self._draws: dict[tuple[ModelId, int], _Draws] = {}
         self._up_free: Ns = 0
-        self._uploads: dict[int, Ns] = {}
+        self._wire: Wire = Unlimited() if math.isinf(link.up_bytes_per_s) else Constant(link.up_bytes_per_s)
+        if link.up_wire is not None:
+            self._wire = copy.deepcopy(link.up_wire)
         self._half = link.rtt // 2
         self._reply = link.rtt - link.rtt // 2 + round(link.reply_bytes / link.down_bytes_per_s * S)
         self._lanes: dict[int, deque[Flying]] = {}
@@ -209,11 +216,8 @@ class ModelledBoard:
 
     def take(self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns) -> Flying:
         """Accept an order that leaves the coordinator at ``now``; uploads queue on the link, batches on the lane."""
-        upload = self._uploads.get(payload_bytes)
-        if upload is None:
-            upload = self._uploads[payload_bytes] = round(payload_bytes / self.link.up_bytes_per_s * S)
         free = self._up_free
-        self._up_free = (free if free > now else now) + upload
+        self._up_free = self._wire.through(free if free > now else now, payload_bytes)
         received = self._up_free + self._half
         model, batch = order.model, order.batch
         draws = self._draws.get((model, len(batch)))
@@ -240,6 +244,10 @@ class ModelledBoard:
         self._schedule(flying, free, items)
         self.busy[model] += service
         return flying
+
+    def reached(self, now: Ns) -> Ns:
+        """When a short message gets there that leaves at ``now``: it waits for the payloads that left before it."""
+        return (self._up_free if self._up_free > now else now) + self._half
 
     def cancel(self, flying: Flying, now: Ns) -> list[Flying] | None:
         """Take an order back that arrives there at ``now``; the orders behind it, with new instants.

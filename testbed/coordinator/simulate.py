@@ -180,7 +180,7 @@ class VirtualTrial:
 
     def _load(self, board: ModelledBoard, order: Load, leaves: Ns) -> None:
         """What is evicted fails where it has not started."""
-        arrives = leaves + board.link.rtt // 2
+        arrives = board.reached(leaves)
         for flying in [f for f in self._flying.values() if f.order.board == board.id] if order.evict else ():
             if flying.order.model in order.evict:
                 self._fail(board, flying, arrives)
@@ -215,7 +215,7 @@ class VirtualTrial:
         flying = self._flying.get(order.action)
         if flying is None or order.requests is not None:
             return
-        arrives = leaves + board.link.rtt // 2
+        arrives = board.reached(leaves)
         behind = board.cancel(flying, arrives)
         if behind is None:
             return

@@ -47,13 +47,13 @@ def _grid(study: Study) -> dict[str, str]:
     gains = [
         r for r in study.rows if r["what"] == "gain" and r["subject"] == subject and r["gain"] is not None
     ]
-    most = max((r["cell"][2] for r in gains), default=0)
-    for place, rtt in enumerate(sorted({r["cell"][0] for r in gains})):
-        of_rtt = [r for r in gains if r["cell"][0] == rtt and r["cell"][2] == most]
-        loads = sorted({r["cell"][1] for r in of_rtt})
+    most = max((r["cell"]["levels"] for r in gains), default=0)
+    for place, rtt in enumerate(sorted({r["cell"]["rtt_ms"] for r in gains})):
+        of_rtt = [r for r in gains if r["cell"]["rtt_ms"] == rtt and r["cell"]["levels"] == most]
+        loads = sorted({r["cell"]["load"] for r in of_rtt})
         axes.plot(
             loads,
-            [statistics.median(r["gain"] for r in of_rtt if r["cell"][1] == load) for load in loads],
+            [statistics.median(r["gain"] for r in of_rtt if r["cell"]["load"] == load) for load in loads],
             color=COLOURS[place % len(COLOURS)],
             linestyle=LINES[place % len(LINES)],
             marker=MARKERS[place % len(MARKERS)],

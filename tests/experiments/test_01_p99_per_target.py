@@ -1,7 +1,8 @@
 import msgspec
 
+from testbed.campaign.cells import Factors
 from testbed.campaign.gain import figures
-from testbed.campaign.grid import Factors, Grid, read_grid
+from testbed.campaign.grid import Grid, read_grid
 from testbed.resources import root
 
 
@@ -17,7 +18,6 @@ def test_at_the_operating_point_confidence_scaling_shortens_the_tail() -> None:
     )
     grid = Grid(few, folder)
     rows = [grid.play(*trial) for trial in grid.plan()]
-    point = study.operating
-    found = figures(rows, (point.rtt_ms, point.load, point.levels), study.subject)
+    found = figures(rows, study.operating, study.subject)
     assert found["p99_gain"] > 1.6
     assert all(row.meets for row in rows)

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from drivers.virtual.network.loss import Loss
-from drivers.virtual.network.traces import Constant, Unlimited, read_trace
+from testbed.model.traces import read_trace
+from testbed.model.wires import Constant, Unlimited
 from testbed.units import MS, Ns
 
 if TYPE_CHECKING:
     from drivers.virtual.network.options import WayOptions
-    from drivers.virtual.network.traces import Wire
+    from testbed.model.wires import Wire
 
 
 class PacketWay:

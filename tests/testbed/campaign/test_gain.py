@@ -1,9 +1,10 @@
 import pytest
 
+from testbed.campaign.cells import Cell
 from testbed.campaign.gain import figures, gains
 from testbed.campaign.tally import GridRow
 
-POINT, OTHER = (40.0, 1.0, 5), (5.0, 0.3, 5)
+POINT, OTHER = Cell(rtt_ms=40, load=1.0, levels=5), Cell(rtt_ms=5, load=0.3, levels=5)
 
 
 def row(policy, p99, *, cell=POINT, seed=1, meets=True, ours=False):
@@ -16,6 +17,7 @@ def row(policy, p99, *, cell=POINT, seed=1, meets=True, ours=False):
         answered=10,
         p50_ms=1.0,
         p99_ms=p99,
+        p50_ci=None,
         p99_ci=None,
         missed_frac=0.0,
         accuracy=0.9,
@@ -23,6 +25,7 @@ def row(policy, p99, *, cell=POINT, seed=1, meets=True, ours=False):
         meets=meets,
         offload_frac=0.0,
         dc_busy_frac=0.0,
+        uplink_bytes=0.0,
         loads=0,
         cancelled={},
     )

@@ -3,7 +3,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testbed.campaign.grid import Cell, Factors, Grid, read_grid
+from testbed.campaign.cells import Cell, Factors
+from testbed.campaign.grid import Grid, read_grid
 from testbed.errors import ConfigError
 from testbed.resources import root
 
@@ -37,6 +38,8 @@ def test_the_operating_point_comes_first_with_all_seeds_and_the_rest_once() -> N
         (5, 2, 1),
         (40, 2, 1),
     ]
+    more = Grid(msgspec.structs.replace(study, other_seeds=2), FOLDER).plan()
+    assert [(c.rtt_ms, c.load, s) for c, s, _ in more[3 * n :: n][:2]] == [(5, 1, 1), (5, 1, 2)]
 
 
 def test_a_trial_is_the_same_every_time_and_another_seed_another(grid) -> None:
@@ -56,6 +59,32 @@ def test_the_cell_sets_arrivals_targets_and_round_trip(grid) -> None:
     assert far.p50_ms - near.p50_ms == pytest.approx(145, abs=1)
 
 
+def test_the_cell_sets_the_uplink_the_size_and_the_deadline(grid) -> None:
+    wide = msgspec.structs.replace(POINT, load=0.1, uplink=80.0, payload_bytes=10_000, deadline_ms=100)
+    fast, slow = (
+        grid.play(wide, 1, "dc-only"),
+        grid.play(msgspec.structs.replace(wide, uplink=4.0), 1, "dc-only"),
+    )
+    assert slow.p50_ms - fast.p50_ms == pytest.approx(19, abs=1)  # 10 kB at 4 and at 80 Mbit/s
+    assert fast.uplink_bytes == slow.uplink_bytes == 10_000
+    assert fast.missed_frac < 0.1
+    late = grid.play(msgspec.structs.replace(wide, deadline_ms=60), 1, "dc-only")
+    assert late.missed_frac > 0.9
+
+
+def test_a_recorded_uplink_is_taken_up_where_the_seed_says(tmp_path: Path) -> None:
+    (tmp_path / "slow.csv").write_text("t_s,rate_kbit\n0,80000\n9,0\n10,80000\n")
+    cell = msgspec.structs.replace(POINT, load=0.1, uplink="slow.csv")
+    study = msgspec.structs.replace(small(operating=cell), lab=str(FOLDER / "lab.toml"))
+    grid = Grid(study, tmp_path)
+    first, second = grid.play(cell, 1, "dc-only"), grid.play(cell, 2, "dc-only")
+    assert first.p99_ms > 500 > first.p50_ms  # a second in eleven lets nothing through
+    assert second.p99_ms > 500
+    assert grid.play(cell, 1, "dc-only") == first
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Grid(msgspec.structs.replace(study, factors=Factors(uplink=("none.csv",))), tmp_path)
+
+
 def test_confidence_sends_less_away_than_variants_do(grid) -> None:
     ours, variants = (grid.play(POINT, 1, name) for name in ("edgesight-serial", "infaas"))
     assert ours.offload_frac < 0.1 < 0.4 < variants.offload_frac
@@ -69,6 +98,9 @@ def test_confidence_sends_less_away_than_variants_do(grid) -> None:
         ("levels = 5 ", "levels = 6 ", "operating.levels"),
         ("seeds = 5", "seeds = 0", "seeds"),
         ("seeds = 5", "sedes = 5", "sedes"),
+        ("seeds = 5", "seeds = 5\nother_seeds = 0", "other_seeds"),
+        ("[operating]", '[crossover]\none = "infaas"\nother = "nobody"\n[operating]', "crossover"),
+        ("load = 1.0 ", "load = 0 ", "operating"),
     ],
 )
 def test_what_cannot_be_is_refused_with_its_key(tmp_path: Path, old: str, new: str, key: str) -> None:

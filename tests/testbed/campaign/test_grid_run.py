@@ -3,7 +3,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from testbed.campaign.grid import Factors, Grid, read_grid
+from testbed.campaign.cells import Factors
+from testbed.campaign.grid import Grid, read_grid
 from testbed.campaign.grid_run import TRIALS_FILE, play_all, run_grid
 from testbed.campaign.progress import Silent
 from testbed.errors import StoreError

@@ -1,5 +1,6 @@
 import pytest
 
+from testbed.campaign.cells import Cell
 from testbed.campaign.tally import Tally
 from testbed.model.execution import Step
 from testbed.model.record import RequestRecord
@@ -29,12 +30,19 @@ def record(i, ms, *, target=0.9, right=True, outcome=Outcome.COMPLETED, board="e
     )
 
 
-def tally(records):
+def tally(records, sent_bytes=0):
     found = Tally({"dc"})
+    found.sent_bytes = sent_bytes
     for one in records:
         found.write(one)
     return found.row(
-        cell=(1.0, 1.0, 1), policy="p", ours=False, seed=1, dc_busy_frac=0.0, loads=0, cancelled={}
+        cell=Cell(rtt_ms=1, load=1, levels=1),
+        policy="p",
+        ours=False,
+        seed=1,
+        dc_busy_frac=0.0,
+        loads=0,
+        cancelled={},
     )
 
 
@@ -51,6 +59,11 @@ def test_times_accuracy_offload_and_misses_are_counted() -> None:
 def test_a_tail_of_enough_has_an_interval() -> None:
     row = tally([record(i, i % 100) for i in range(1000)])
     assert row.p99_ci[0] <= row.p99_ms <= row.p99_ci[1]
+    assert row.p50_ci[0] <= row.p50_ms <= row.p50_ci[1]
+
+
+def test_what_was_sent_is_told_per_request() -> None:
+    assert tally([record(i, 1) for i in range(4)], sent_bytes=1000).uplink_bytes == 250
 
 
 def test_what_gets_no_answer_is_late_for_ever() -> None:

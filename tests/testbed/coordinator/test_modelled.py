@@ -10,6 +10,7 @@ from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
 from testbed.model.action import ExitRule, Infer, Item
 from testbed.model.origin import Origin
 from testbed.model.profile import HwProfile, Quantity, Service
+from testbed.model.wires import Chances
 from testbed.units import MS, S
 
 P = (0.0, 0.5, 1.0)
@@ -54,6 +55,21 @@ def test_a_slow_link_carries_one_upload_after_the_other() -> None:
     assert one.received == 101 * MS
     assert two.received == 201 * MS
     assert one.answered == one.finished + MS + 10 * MS
+
+
+def test_a_short_message_does_not_overtake_payloads() -> None:
+    b = board(LinkModel(rtt=2 * MS, up_bytes_per_s=1000))
+    assert b.reached(0) == MS
+    b.take(order(1), (0,), 100, 0)
+    assert b.reached(0) == 101 * MS
+    assert b.reached(200 * MS) == 201 * MS
+
+
+def test_a_recorded_rate_is_felt_and_not_shared() -> None:
+    link = LinkModel(rtt=2 * MS, up_wire=Chances([10 * MS, 20 * MS, 40 * MS], 40 * MS))
+    for _ in range(2):  # boards of one link do not use up each other's chances
+        b = board(link)
+        assert [b.take(order(i), (0,), 1000, 0).received for i in (1, 2, 3)] == [11 * MS, 21 * MS, 21 * MS]
 
 
 def test_draws_follow_the_profile() -> None:

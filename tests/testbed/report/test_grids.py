@@ -10,7 +10,7 @@ def trial(policy, p99, *, ours=False, seed=1, load=1.0):
     target = {"target": 0.9, "requests": 100, "right": 91, "reached": True, "p99_ms": p99}
     return {
         "what": "trial",
-        "cell": [40.0, load, 1],
+        "cell": {"rtt_ms": 40.0, "load": load, "levels": 1},
         "policy": policy,
         "ours": ours,
         "seed": seed,
@@ -31,7 +31,7 @@ def gain(value, load, best="infaas"):
     return {
         "what": "gain",
         "subject": "ours",
-        "cell": [40.0, load, 1],
+        "cell": {"rtt_ms": 40.0, "load": load, "levels": 1},
         "seed": 1,
         "gain": value,
         "best": best,

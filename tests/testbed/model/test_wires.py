@@ -1,11 +1,10 @@
-from pathlib import Path
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.virtual.network.traces import CHANCE_BYTES, Chances, Constant, Steps, Unlimited, read_trace
-from testbed.errors import ConfigError
+from testbed.model.wires import CHANCE_BYTES, Chances, Constant, Later, Steps, Unlimited
 from testbed.units import MS, S
 
 sizes = st.lists(st.tuples(st.integers(0, 2 * S), st.integers(1, 5000)), min_size=1, max_size=40)
@@ -53,43 +52,21 @@ def test_chances_carry_a_packet_each_share_one_and_are_lost_unused() -> None:
     assert wire.through(1000 * MS, 1) == 1000 * MS  # the first of the 34th round: 990 + 10
 
 
-def test_csv(tmp_path: Path) -> None:
-    file = tmp_path / "t.csv"
-    file.write_text("t_s,rate_kbit\n10,8\n11,16\n")
-    wire = read_trace(file)
-    assert wire.through(0, 1000) == S
-    assert wire.through(S, 1000) == S + S // 2
-    assert wire.through(2 * S, 1000) == 3 * S
-
-
-def test_mahimahi(tmp_path: Path) -> None:
-    file = tmp_path / "t.up"
-    file.write_text("5\n5\n10\n")
-    wire = read_trace(file)
-    assert [wire.through(0, CHANCE_BYTES) for _ in range(4)] == [5 * MS, 5 * MS, 10 * MS, 15 * MS]
+def test_a_recording_can_be_taken_up_in_its_middle() -> None:
+    wire = Later(Steps([0, S], [1000.0, 4000.0], 2 * S), S)
+    assert wire.through(0, 4000) == S
+    assert wire.through(S, 500) == S + S // 2
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "line"),
+    ("wire", "mean"),
     [
-        ("t.csv", "time,rate\n", "line 1"),
-        ("t.csv", "t_s,rate_kbit\n0,1\n0,2\n", "line 3"),
-        ("t.csv", "t_s,rate_kbit\n0,1\nx,2\n", "line 3"),
-        ("t.csv", "t_s,rate_kbit\n0,0\n1,0\n", "rate above 0"),
-        ("t.up", "5\n4\n", "line 2"),
-        ("t.up", "-1\n", "line 1"),
-        ("t.up", "0\n0\n", "period"),
-        ("t.up", "", "period"),
+        (Unlimited(), math.inf),
+        (Constant(5.0), 5.0),
+        (Steps([0, 3 * S], [1000.0, 5000.0], 4 * S), 2000.0),
+        (Later(Steps([0, 3 * S], [1000.0, 5000.0], 4 * S), S), 2000.0),
+        (Chances([5 * MS, 10 * MS], 10 * MS), 2 * CHANCE_BYTES * 100),
     ],
 )
-def test_what_is_no_trace_is_refused_with_its_line(tmp_path: Path, name: str, text: str, line: str) -> None:
-    file = tmp_path / name
-    file.write_text(text)
-    with pytest.raises(ConfigError, match=line) as caught:
-        read_trace(file)
-    assert name in str(caught.value)
-
-
-def test_a_missing_trace_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_trace(tmp_path / "none.csv")
+def test_the_mean_rate_is_that_over_time(wire, mean) -> None:
+    assert wire.mean_bytes_per_s == pytest.approx(mean)
