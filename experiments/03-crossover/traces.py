@@ -6,11 +6,11 @@ of the recordings below.
 
 ``python traces.py recorded irish5g.zip`` writes ``replayed/traces/{lte,nr}.csv``. Source: D. Raca et al., Beyond
 Throughput, the Next Generation: a 5G Dataset with Channel and Context Metrics, MMSys 2020 (github uccmisl/5Gdataset,
-whose licence keeps them from being shipped here). Its ``Download`` files tell what a download got each second; what an upload
-could have got, nobody measured: ``UL_bitrate`` is acknowledgements only. So the downlink's rates are replayed, times
-the ratio of the largest uplink to the largest downlink rate in the radio-power data of Narayanan et al., SIGCOMM 2021
-(LTE 27.7 / 96.1, low-band 5G 46.0 / 120.0 Mbit/s). Seconds below 100 kbit/s are left out: most are pauses between two
-files, and outages cannot be told from them. What is left stands end to end.
+whose licence keeps them from being shipped here). Its ``Download`` files tell what a download got each second; what an
+upload could have got, nobody measured: ``UL_bitrate`` is acknowledgements only. So the downlink's rates are replayed,
+times the ratio of the largest uplink to the largest downlink rate in the radio-power data of Narayanan et al., SIGCOMM
+2021 (LTE 27.7 / 96.1, low-band 5G 46.0 / 120.0 Mbit/s). Seconds below 100 kbit/s are left out: most are pauses between
+two files, and outages cannot be told from them. What is left stands end to end.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from testbed.report import words
+from testbed.report.crossovers import HEADS, WAY, crossover_tables, level, spread, varied
 from testbed.report.table import Table
 
 if TYPE_CHECKING:
@@ -13,19 +14,14 @@ if TYPE_CHECKING:
 
 
 def grid_tables(study: Study) -> tuple[Table, ...]:
-    """The operating point, then the surface of the subject's gain."""
-    return _point(study), _targets(study), _surface(study)
-
-
-def _key(spec: dict[str, Any]) -> list[Any]:
-    point = spec["operating"]
-    return [point["rtt_ms"], point["load"], point["levels"]]
+    """The operating point, then the surface of the subject's gain, and where two contenders change places."""
+    return _point(study), _targets(study), _surface(study), *crossover_tables(study)
 
 
 def _here(study: Study) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for row in study.rows:
-        if row["what"] == "trial" and list(row["cell"]) == _key(study.spec):
+        if row["what"] == "trial" and row["cell"] == study.spec["operating"]:
             found.setdefault(row["policy"], []).append(row)
     return found
 
@@ -35,24 +31,14 @@ def _middle(rows: list[dict[str, Any]], key: str) -> float | None:
     return None if any(v is None for v in values) else statistics.median(values)
 
 
-def _spread(rows: list[dict[str, Any]], key: str) -> str:
-    """Median over seeds with the least and the largest."""
-    values = [row[key] for row in rows]
-    if any(v is None for v in values):
-        return "never"
-    if len(values) == 1:
-        return words.number(values[0])
-    return f"{words.number(statistics.median(values))} [{words.number(min(values))}, {words.number(max(values))}]"
-
-
 def _point(study: Study) -> Table:
     point = study.spec["operating"]
     body = [
         (
             name,
             "ours" if rows[0]["ours"] else "baseline",
-            _spread(rows, "p50_ms"),
-            _spread(rows, "p99_ms"),
+            spread(rows, "p50_ms"),
+            spread(rows, "p99_ms"),
             words.percent(_middle(rows, "accuracy")),
             f"{sum(row['meets'] for row in rows)} of {len(rows)}",
             words.percent(_middle(rows, "offload_frac")),
@@ -64,7 +50,8 @@ def _point(study: Study) -> Table:
         for name, rows in _here(study).items()
     ]
     return Table(
-        title=f"Operating point: round trip {point['rtt_ms']:g} ms, load {point['load']:g}, {point['levels']} targets",
+        title=f"Operating point: round trip {point['rtt_ms']:g} ms, load {point['load']:g}, {point['levels']} targets"
+        + "".join(f", {HEADS[name]} {level(point, name)}" for name in ("uplink", "deadline_ms") if name in point),
         head=(
             "policy", "", "p50 ms", "p99 ms", "accuracy", "meets in", "offloaded", "data centre busy", "missed",
             "loads", "cancelled",
@@ -98,7 +85,7 @@ def _targets(study: Study) -> Table:
                     words.percent(target["target"]),
                     words.percent(sum(t["right"] for t in same) / asked),
                     f"{sum(t['reached'] for t in same)} of {len(same)}",
-                    _spread(same, "p99_ms"),
+                    spread(same, "p99_ms"),
                 )
             )
     return Table(
@@ -115,32 +102,34 @@ def _gain(rows: list[dict[str, Any]]) -> str:
     if not known:
         return words.NONE
     seeds = "" if len(known) == len(rows) else f", {len(known)} of {len(rows)} seeds"
-    return _spread(known, "gain") + seeds
+    return spread(known, "gain") + seeds
 
 
 def _surface(study: Study) -> Table:
     subject = study.spec["subject"]
-    by_cell: dict[tuple[float, ...], list[dict[str, Any]]] = {}
+    names = ["rtt_ms", "load", "levels"]
+    names += [name for name in varied(study, WAY) if name not in names]
+    by_cell: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in study.rows:
         if row["what"] == "gain" and row["subject"] == subject:
-            by_cell.setdefault(tuple(row["cell"]), []).append(row)
+            key = tuple(row["cell"].get(name) for name in names)
+            by_cell.setdefault(key, []).append(row)
     body = [
         (
-            f"{cell[0]:g}",
-            f"{cell[1]:g}",
-            f"{cell[2]:g}",
+            *(level(rows[0]["cell"], name) for name in names),
             _gain(rows),
             rows[0]["best"],
             "below 1" if any(r["gain"] is not None and r["gain"] < 1 for r in rows) else "",
         )
-        for cell, rows in sorted(by_cell.items())
+        for _, rows in sorted(by_cell.items(), key=lambda found: [(isinstance(v, str), v) for v in found[0]])
     ]
     return Table(
         title=f"P99 of the best baseline that keeps the accuracy over that of {subject}",
-        head=("round trip ms", "load", "targets", "gain", "best baseline", ""),
+        head=(*(HEADS[name] for name in names), "gain", "best baseline", ""),
         body=tuple(body),
         names=0,
         remarks=(
-            "load: arrivals over what the data centre alone could serve; one seed but at the operating point",
+            "load: arrivals over what the data centre alone could serve; "
+            f"{study.spec['other_seeds']} seed(s) but at the operating point",
         ),
     )

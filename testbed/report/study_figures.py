@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
+from testbed.report.crossover_figures import draw_crossovers
 from testbed.report.energy_study_figures import draw_energy
 from testbed.report.figures import COLOURS, LINES, MARKERS, SETTINGS, blank, svg
 
@@ -67,7 +68,7 @@ def _grid(study: Study) -> dict[str, str]:
     axes.yaxis.set_major_formatter("{x:g}")
     if gains:
         axes.legend(frameon=False)
-    return {f"Gain of {subject}, {most} targets": svg(figure)}
+    return {f"Gain of {subject}, {most} targets": svg(figure)} | draw_crossovers(study)
 
 
 def _loss(study: Study) -> dict[str, str]:

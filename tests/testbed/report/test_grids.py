@@ -54,6 +54,7 @@ def study():
         "operating": {"rtt_ms": 40.0, "load": 1.0, "levels": 1},
         "subject": "ours",
         "workload": {"requests": 100},
+        "other_seeds": 1,
     }
     return msgspec.structs.replace(STUDY, kind="grid", rows=rows, spec=spec)
 
@@ -72,6 +73,10 @@ def test_the_surface_marks_where_there_is_no_gain(study) -> None:
     assert [row[3] for row in surface.body] == ["0.800", "2.50", "-"]
     assert [row[5] for row in surface.body] == ["below 1", "", ""]
     assert surface.body[2][4] == "no baseline meets the targets"
+
+
+def test_without_a_pair_nothing_is_said_of_crossovers(study) -> None:
+    assert len(grid_tables(study)) == 3
 
 
 def test_the_gain_is_drawn_over_the_load(study) -> None:
