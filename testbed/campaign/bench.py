@@ -55,7 +55,7 @@ async def open_lab(
     """
     opened = open_boards(lab, data, seed=seed, progress=progress, purpose=purpose, wait=wait)
     async with opened as (inventory, instruments):
-        bench = await _warm(inventory, lab, data, warmup, progress, known or {})
+        bench = await _warm(inventory, instruments, lab, data, warmup, progress, known or {})
         await instruments.settle(inventory)
         yield bench
 
@@ -106,9 +106,17 @@ async def open_boards(
 class Bench:
     """What a trial is played on."""
 
-    def __init__(self, inventory: Inventory, lab: LabFile, data: Data, profiles: ProfileBook) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        instruments: Instruments,
+        lab: LabFile,
+        data: Data,
+        profiles: ProfileBook,
+    ) -> None:
         """Hold together what belongs together."""
         self.inventory = inventory
+        self.instruments = instruments
         self.lab = lab
         self.data = data
         self.profiles = profiles
@@ -128,6 +136,7 @@ def profile_lookup(lab: LabFile) -> Callable[[str, str], HwProfile | None]:
 
 async def _warm(
     inventory: Inventory,
+    instruments: Instruments,
     lab: LabFile,
     data: Data,
     warmup: int,
@@ -168,4 +177,4 @@ async def _warm(
         rows[board, model] = profile
         progress.advance()
     progress.done()
-    return Bench(inventory, lab, data, ProfileBook(rows))
+    return Bench(inventory, instruments, lab, data, ProfileBook(rows))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from testbed.errors import BoardError
 from testbed.measure.align import find_offset, slots
-from testbed.measure.clocksync import COORDINATOR, ClockBook, fit_clocks
+from testbed.measure.clocksync import ClockBook, fit_clocks
 from testbed.measure.trace import total_trace
 from testbed.model.ids import BoardId, ModelId
 from testbed.model.record import Alignment
@@ -164,14 +164,9 @@ def _align(
 
 
 class Ear:
-    """What a trial hears that alignment needs: samples of meters beside the boards, and clock probes."""
+    """What a trial hears that its meters are judged and aligned by: samples, and clock probes."""
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.samples: list[PowerSamples] = []
         self.probes: list[ClockProbe] = []
-
-    def sampled(self, block: PowerSamples) -> None:
-        """Keep a block if its stamps are the coordinator's."""
-        if block.boot == COORDINATOR:
-            self.samples.append(block)

@@ -133,6 +133,7 @@ async def _run(
             try:
                 for trial in todo:
                     await bench.inventory.recovery.settled()
+                    await bench.instruments.ready()
                     outcome = await play_trial(trial, campaign, bench, thresholds, run, progress)
                     progress.note(f"{trial.id}: {outcome.value}")
                 status, reason = "finished", ""

@@ -7,6 +7,7 @@ import datetime
 import time
 from typing import TYPE_CHECKING
 
+from testbed.campaign.metered import meters_lost
 from testbed.campaign.pattern import Ear, align_meters, beside, play_patterns
 from testbed.campaign.policies import make_policy
 from testbed.campaign.services import on_this_host
@@ -114,8 +115,9 @@ async def play_trial(
         finally:
             bench.inventory.listener = lambda _: None
             bench.inventory.notes.into(None)
-        status, reason = _judge(tally, listener)
         ear = listener.ear
+        lost = meters_lost(bench.inventory.facts, ear.samples, ear.probes, (begun, ended))
+        status, reason = _judge(tally, listener, lost)
         aligned = align_meters(played, beside(bench), bench.inventory.facts, ear.samples, ear.probes)
         journal.end(status, counters=_floats(core.counters) | listener.audits, reason=reason, aligned=aligned)
         return status
@@ -180,7 +182,7 @@ class _Listener:
                 self.keep(event)
                 return
             case PowerSamples():
-                self.ear.sampled(event)
+                self.ear.samples.append(event)
                 self.keep(event)
                 return
             case BoardDown():
@@ -204,8 +206,8 @@ class _Listener:
             self._shell.break_off(error)
 
 
-def _judge(tally: _Tally, listener: _Listener) -> tuple[TrialStatus, str]:
-    """Whether the trial counts: a board lost on the way is not a result of the policy."""
+def _judge(tally: _Tally, listener: _Listener, meters: list[str]) -> tuple[TrialStatus, str]:
+    """Whether the trial counts: a board or meter lost on the way is not a result of the policy."""
     if listener.down:
         return TrialStatus.BOARD_ERROR, "; ".join(
             f"{board} down: {why}" for board, why in listener.down.items()
@@ -214,6 +216,8 @@ def _judge(tally: _Tally, listener: _Listener) -> tuple[TrialStatus, str]:
         return TrialStatus.LINK_ERROR, "; ".join(listener.lost)
     if tally.outcomes.get(Outcome.ABORTED):
         return TrialStatus.TIMEOUT, f"{tally.outcomes[Outcome.ABORTED]} requests open at the trial's limit"
+    if meters:
+        return TrialStatus.METER_ERROR, "; ".join(meters)
     return TrialStatus.OK, ""
 
 

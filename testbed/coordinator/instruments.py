@@ -120,10 +120,20 @@ class Instruments:
             MeterError: a meter refuses.
         """
         for meter in self.meters:
-            self._first[meter.name].clear()
             await meter.settle()
-            await self._await_first(meter)
+        await self.ready()
         self._tell(inventory)
+
+    async def ready(self) -> None:
+        """Wait until every meter gives samples, as one that was lost does once it has been found again.
+
+        Raises:
+            MeterError: one gave none within `FIRST_LIMIT`.
+        """
+        for meter in self.meters:
+            self._first[meter.name].clear()
+        for meter in self.meters:
+            await self._await_first(meter)
 
     async def close(self) -> None:
         """Let go of all meters at once; bounded in time."""

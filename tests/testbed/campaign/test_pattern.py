@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from testbed.campaign import pattern
-from testbed.campaign.pattern import Ear, Played, align_meters, beside, play_patterns, slot_of
+from testbed.campaign.pattern import Played, align_meters, beside, play_patterns, slot_of
 from testbed.errors import BoardError
 from testbed.measure.align import slots
 from testbed.measure.clocksync import COORDINATOR
@@ -149,11 +149,3 @@ def test_without_samples_or_probes_it_says_so():
     meters, known = {"jetson": ("wall",)}, {"jetson": JETSON}
     assert align_meters([played], meters, known, [], probes)[0].reason == "no power samples"
     assert "never probed" in align_meters([played], meters, known, [block], [])[0].reason
-
-
-def test_only_what_is_on_the_coordinators_clock_is_kept():
-    ear = Ear()
-    _, block, _ = heard(0)
-    ear.sampled(block)
-    ear.sampled(msgspec.structs.replace(block, boot=1))
-    assert ear.samples == [block]

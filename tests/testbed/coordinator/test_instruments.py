@@ -99,6 +99,28 @@ async def test_a_meter_that_gives_nothing_but_faults_is_no_meter(supply, tmp_pat
     await instruments.close()
 
 
+async def test_a_meter_that_was_lost_is_waited_for_until_it_is_back_but_not_for_ever(
+    supply, tmp_path, monkeypatch
+):
+    instruments = Instruments(metered(supply), tmp_path)
+    board = Board()
+    await instruments.open(board)
+    supply.serving.mute()
+    async with asyncio.timeout(10):
+        while not any(fault.kind == "lost" for block in board.heard for fault in block.faults):
+            await asyncio.sleep(0.01)
+    waiting = asyncio.create_task(instruments.ready())
+    supply.serving.mend()
+    async with asyncio.timeout(10):
+        await waiting
+    supply.serving.mute()
+    monkeypatch.setattr("testbed.coordinator.instruments.FIRST_LIMIT", 1_500_000_000)
+    with pytest.raises(MeterError, match="psu gave no sample"):
+        for _ in range(2):  # the first may still hear what was under way
+            await instruments.ready()
+    await instruments.close()
+
+
 async def test_doctor_hears_a_sample_or_says_why_not(supply, tmp_path, monkeypatch):
     (meter,) = build_meters(metered(supply), tmp_path)
     result = await examine_meter(meter)
