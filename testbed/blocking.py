@@ -6,41 +6,48 @@ For tests and notebooks. What schedules requests over boards is the campaign; he
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
 import time
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 from msgspec import Struct
 
 from testbed.campaign.bench import profile_lookup
 from testbed.campaign.data import TaskData
-from testbed.campaign.loop import new_loop
+from testbed.campaign.metered import energies_over
+from testbed.campaign.profiling.bench import Recorder
+from testbed.campaign.profiling.energy import why_unmetered
 from testbed.coordinator.boards import board_specs
+from testbed.coordinator.instruments import Instruments
 from testbed.coordinator.inventory import Inventory
 from testbed.coordinator.labfile import read_lab
-from testbed.errors import ConfigError, did_you_mean
+from testbed.errors import ConfigError, MeterError, did_you_mean
+from testbed.loop_thread import LoopThread
 from testbed.model import event as ev
 from testbed.model.action import ExitRule
 from testbed.model.origin import Origin
 from testbed.units import S, from_s, to_ms, to_s
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from testbed.model.energy import Energy
     from testbed.model.ids import ModelId
     from testbed.model.lab import BoardFacts, BoardSpec
     from testbed.ports import BoardEvent
     from testbed.units import Ns
 
-T = TypeVar("T")
 TASK = "image-classification/fashion-mnist"
 OPEN_LIMIT: Ns = 180 * S
-CLOSE_LIMIT: Ns = 15 * S
+CLOSE_LIMIT: Ns = 30 * S
 FAULT_LIMIT: Ns = 20 * S
+HEAR_LIMIT: Ns = 5 * S
+"""Samples come in blocks, and from agents that were cut off for a moment."""
+PROBES = 8
 
 
 class Answers(Struct, frozen=True, kw_only=True):
@@ -59,6 +66,18 @@ class Answers(Struct, frozen=True, kw_only=True):
     service_ms: float
     response_ms: float
     origin: Origin
+
+
+class Metered:
+    """What the meters of a board say of a ``with`` block, once it is over.
+
+    Attributes:
+        energies: by meter; a figure that could not be had is ``None`` with a reason.
+    """
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.energies: dict[str, Energy] = {}
 
 
 class FaultOrders(Protocol):
@@ -120,46 +139,6 @@ class Faults:
         self._loop.call(self._orders.reboot(), FAULT_LIMIT)
 
 
-class LoopThread:
-    """An event loop that runs in a thread until it is closed."""
-
-    def __init__(self) -> None:
-        """Start it."""
-        self._closing = asyncio.Event()
-        self._running = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="testbed", daemon=True)
-        self._thread.start()
-        self._running.wait()
-
-    def _run(self) -> None:
-        # A runner ends what is left of tasks, generators and threads in order when the loop is done.
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            self._loop = runner.get_loop()
-            runner.run(self._until_closed())
-
-    async def _until_closed(self) -> None:
-        self._running.set()
-        await self._closing.wait()
-
-    def call(self, work: Coroutine[Any, Any, T], limit: Ns) -> T:
-        """Run a coroutine there and wait for it.
-
-        Raises:
-            TimeoutError: it took longer than ``limit``; it was cancelled.
-        """
-
-        async def bounded() -> T:
-            async with asyncio.timeout(to_s(limit)):
-                return await work
-
-        return asyncio.run_coroutine_threadsafe(bounded(), self._loop).result()
-
-    def close(self) -> None:
-        """End the loop and wait for the thread."""
-        self._loop.call_soon_threadsafe(self._closing.set)
-        self._thread.join()
-
-
 class BlockingBoard:
     """One open board.
 
@@ -174,6 +153,7 @@ class BlockingBoard:
         self._loop = loop
         self._up = asyncio.Event()
         self._up.set()
+        self._heard: Recorder | None = None
         inventory.listener = self._on_event
         self.name = spec.id
         self.kind = spec.kind
@@ -241,18 +221,78 @@ class BlockingBoard:
         """Wait until the board is connected, after a fault for instance; raises `TimeoutError`."""
         self._loop.call(self._wait_up(), from_s(within_s))
 
+    @contextlib.contextmanager
+    def metered(self, *, rest_s: float = 0.0) -> Iterator[Metered]:
+        """Have the board's meters, on it or beside it, tell the energy of a ``with`` block.
+
+        Args:
+            rest_s: quiet time before and after, for the energy above idle; 0 for the gross energy only.
+
+        Yields:
+            what is filled in at the end of the block; an exception inside leaves it empty.
+
+        Raises:
+            MeterError: no meter of this board gives samples.
+        """
+        heard = self._heard = Recorder()
+        told = Metered()
+        rest_limit = from_s(rest_s) + FAULT_LIMIT
+        try:
+            names = self._loop.call(self._streaming(heard), FAULT_LIMIT)
+            before = self._loop.call(self._rest(rest_s), rest_limit)
+            begun = time.monotonic_ns()
+            yield told
+            span = (begun, time.monotonic_ns())
+            after = self._loop.call(self._rest(rest_s), rest_limit)
+            self._loop.call(_heard_again(heard, names), FAULT_LIMIT)
+            rests = (before, after) if rest_s else ()
+            told.energies = energies_over(self.facts, heard.power, heard.probes, span, rests)
+        finally:
+            self._heard = None
+
+    async def _streaming(self, heard: Recorder) -> set[str]:
+        names = await _heard_again(heard, set())
+        if not names:
+            cure = "Give it meter_period_ms in the lab file, or a table in [meters] that feeds it"
+            raise MeterError(f"{self.name}: {why_unmetered(self.facts)}", cure=cure)
+        return names
+
+    async def _rest(self, seconds: float) -> tuple[Ns, Ns]:
+        begun = time.monotonic_ns()
+        await asyncio.sleep(seconds)
+        ended = time.monotonic_ns()
+        await self._inventory.probe(PROBES)
+        return begun, ended
+
     async def _wait_up(self) -> None:
         await self._up.wait()
 
     def _on_event(self, event: BoardEvent) -> None:
+        if self._heard is not None:
+            self._heard(event)
         if isinstance(event, ev.BoardUp):
             self._up.set()
         elif isinstance(event, ev.BoardDown):
             self._up.clear()
 
 
+async def _heard_again(heard: Recorder, names: set[str]) -> set[str]:
+    """Wait for a block of each of these meters, of any where none is named, but not for ever; whose came."""
+    known = len(heard.power)
+    came: set[str] = set()
+    with contextlib.suppress(TimeoutError):  # what is missing shows as missing samples
+        async with asyncio.timeout(to_s(HEAR_LIMIT)):
+            while not came or came < names:
+                heard.fresh.clear()
+                await heard.fresh.wait()
+                came = {block.meter for block in heard.power[known:]}
+    return came
+
+
 class BlockingLab:
     """The boards of a lab file; each opens when it is first asked for, all close with the ``with`` block.
+
+    A board opens together with the meters beside it.
 
     Attributes:
         names: the boards. task: what their models answer. images, labels: its test set.
@@ -279,26 +319,29 @@ class BlockingLab:
         self.labels = data.labels
         specs = board_specs(lab, data.models, profile_lookup(lab), state, seed)
         self._inventories = {spec.id: Inventory([spec], lab) for spec in specs}
+        self._instruments = {spec.id: Instruments(lab.only(spec.id), state) for spec in specs}
         self.names = tuple(self._inventories)
         self._open: dict[str, BlockingBoard] = {}
         self._loop = LoopThread()
 
     def board(self, name: str) -> BlockingBoard:
-        """An open board with its models loaded.
+        """An open board with its models loaded, and its meters sampling.
 
         Raises:
             ConfigError: the lab has no board of that name.
             LeaseError: somebody else has it. LinkError, BoardError: it could not be brought up.
+            MeterError: an instrument that feeds it cannot be used.
         """
         if name not in self._inventories:
             cure = did_you_mean(name, self._inventories)
             raise ConfigError(f"no board {name!r}", file=self.file, key="boards", cure=cure)
         if name not in self._open:
-            inventory = self._inventories[name]
+            inventory, instruments = self._inventories[name], self._instruments[name]
             try:
                 self._loop.call(inventory.open(), OPEN_LIMIT)
+                self._loop.call(instruments.open(inventory), OPEN_LIMIT)
             except BaseException:
-                self._loop.call(inventory.close(), CLOSE_LIMIT)
+                self._loop.call(self._close(name), CLOSE_LIMIT)
                 raise
             self._open[name] = BlockingBoard(inventory, inventory.specs[name], self._loop)
         return self._open[name]
@@ -308,9 +351,13 @@ class BlockingLab:
         try:
             for name in list(self._open):
                 del self._open[name]
-                self._loop.call(self._inventories[name].close(), CLOSE_LIMIT)
+                self._loop.call(self._close(name), CLOSE_LIMIT)
         finally:
             self._loop.close()
+
+    async def _close(self, name: str) -> None:
+        await self._instruments[name].close()
+        await self._inventories[name].close()
 
     def __enter__(self) -> Self:
         """Stay open for a ``with`` block."""

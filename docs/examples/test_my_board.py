@@ -18,6 +18,14 @@ def test_it_answers_right_most_of_the_time(testbed_lab, testbed_board):
     assert 0 < answers.service_ms < answers.response_ms
 
 
+def test_energy_is_told_with_its_uncertainty(testbed_lab, testbed_board):
+    with testbed_board.metered(rest_s=0.5) as told:
+        for _ in range(50):
+            testbed_board.infer(testbed_lab.images[:1])
+    for energy in told.energies.values():
+        assert energy.net_j is None or energy.net_j > -2 * energy.sigma_j, energy.reason
+
+
 @pytest.mark.testbed_board("mcu")
 def test_the_serial_board_answers_one_image(testbed_lab, testbed_board):
     answers = testbed_board.infer(testbed_lab.images[:1])

@@ -1,4 +1,4 @@
-"""Whether the meters of a trial told what was drawn during its load."""
+"""What the meters of a board say of an interval, and whether one failed in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from testbed.measure.clocksync import fit_clocks
 from testbed.measure.energy import EnergyBook
 from testbed.measure.trace import total_trace
+from testbed.model.energy import Energy
+from testbed.model.origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,3 +49,36 @@ def meters_lost(
         if refusal:
             lost.append(f"meter {meter} ({', '.join(told)}): {refusal}")
     return lost
+
+
+def energies_over(
+    facts: BoardFacts,
+    samples: Sequence[PowerSamples],
+    probes: Iterable[ClockProbe],
+    span: tuple[Ns, Ns],
+    rests: Sequence[tuple[Ns, Ns]] = (),
+) -> dict[str, Energy]:
+    """Energy of one board over an interval, by meter.
+
+    Args:
+        samples: of this board's meters. probes: of its clock.
+        span: start and end on the coordinator's clock. rests: intervals without load; without any there is no net.
+    """
+    clocks = fit_clocks(probes)
+    found: dict[str, Energy] = {}
+    for meter in sorted({block.meter for block in samples}):
+        blocks = [block for block in samples if block.meter == meter]
+        trace = total_trace(blocks, clocks, facts.meters.get(meter))
+        if isinstance(trace, str):
+            found[meter] = Energy(
+                gross_j=None,
+                idle_j=None,
+                sigma_j=None,
+                scope=facts.id,
+                origin=Origin(facts.origin),
+                reason=trace,
+            )
+            continue
+        book = EnergyBook(trace)
+        found[meter] = book.energy(span, book.idle(rests) if rests else None)
+    return found

@@ -1,4 +1,4 @@
-"""A meter beside a board is unplugged in the middle of a trial: that trial does not count, and a resume plays it again."""
+"""A meter beside a board is unplugged in the middle of a trial, which does not count then: a resume plays it again."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import asyncio
-import threading
-
 import pytest
 
-from testbed.blocking import BlockingLab, LoopThread
-from testbed.errors import ConfigError
-from testbed.units import MS, S
+from drivers.virtual.meters.scpi import VirtualSupply
+from drivers.virtual.meters.serving import TcpServing
+from testbed.blocking import BlockingLab
+from testbed.errors import ConfigError, MeterError
 
 LAB = """
 schema = 1
@@ -53,27 +51,52 @@ def test_names_are_checked(lab):
         lab.board("here").infer(lab.images[:1], model="resnet9")
 
 
-def test_a_wait_is_bounded_and_what_was_waited_for_is_cancelled():
-    loop = LoopThread()
-    cancelled = threading.Event()
-
-    async def for_ever() -> None:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    try:
-        with pytest.raises(TimeoutError):
-            loop.call(for_ever(), 20 * MS)
-        assert cancelled.wait(1)
-        assert loop.call(asyncio.sleep(0, "done"), S) == "done"
-    finally:
-        loop.close()
-
-
 def test_closing_without_opening_is_fine(tmp_path):
     (tmp_path / "lab.toml").write_text(LAB)
     lab = BlockingLab(tmp_path / "lab.toml", state=tmp_path)
     lab.close()
+
+
+@pytest.fixture
+def supply():
+    supply = VirtualSupply()
+    supply.draw(7.5)
+    with TcpServing(supply.answer) as serving:
+        supply.where = serving.where
+        yield supply
+
+
+def test_a_meter_beside_a_board_opens_with_it_and_tells_the_energy_of_a_block(tmp_path, supply):
+    table = f'[meters.psu]\nkind = "scpi"\nfeeds = "here"\nwhere = "{supply.where}"\nperiod_ms = 10\n'
+    (tmp_path / "lab.toml").write_text(LAB + table)
+    with BlockingLab(tmp_path / "lab.toml", state=tmp_path / "state") as opened:
+        board = opened.board("here")
+        with board.metered(rest_s=0.3) as told:
+            supply.draw(10.0)
+            for _ in range(20):
+                board.infer(opened.images[:20])
+            supply.draw(7.5)
+        energy = told.energies["psu"]
+        assert energy.samples >= 3
+        assert 7.5 < energy.gross_j / energy.idle_j * 7.5 < 10.5, "between rest and what was drawn"
+        assert energy.net_j is not None
+        with board.metered() as told:
+            pass
+        refused = told.energies["psu"]
+        assert refused.gross_j is None
+        assert "at least 3 needed" in refused.reason
+
+
+def test_a_block_is_not_metered_on_a_board_without_a_meter(lab):
+    board = lab.board("here")
+    with pytest.raises(MeterError, match="none of the lab feeds this board") as caught, board.metered():
+        pytest.fail("nothing to meter it with")
+    assert "[meters]" in caught.value.cure
+
+
+def test_an_instrument_that_is_not_there_says_so(tmp_path):
+    table = '[meters.psu]\nkind = "scpi"\nfeeds = "here"\nwhere = "tcp://127.0.0.1:1"\n'
+    (tmp_path / "lab.toml").write_text(LAB + table)
+    opened = BlockingLab(tmp_path / "lab.toml", state=tmp_path / "state")
+    with opened, pytest.raises(MeterError, match="meter psu"):
+        opened.board("here")

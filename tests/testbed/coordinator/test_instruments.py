@@ -10,6 +10,7 @@ import pytest
 
 from drivers.virtual.meters.scpi import VirtualSupply
 from drivers.virtual.meters.serving import TcpServing
+from testbed.contracts.board import Listener
 from testbed.coordinator.instruments import Instruments, build_meters, build_switches, examine_meter
 from testbed.coordinator.labfile import LabFile, parse_lab
 from testbed.errors import ConfigError, MeterError
@@ -58,8 +59,8 @@ class Board:
             link_origin="measured",
         )
         self.facts = {"a": told}
-        self.heard = []
-        self.listener = self.heard.append
+        self.listener = Listener()
+        self.heard = self.listener.events
 
 
 async def test_samples_go_where_the_board_s_events_go_and_its_facts_tell_of_the_meter(supply, tmp_path):
@@ -106,9 +107,9 @@ async def test_a_meter_that_was_lost_is_waited_for_until_it_is_back_but_not_for_
     board = Board()
     await instruments.open(board)
     supply.serving.mute()
-    async with asyncio.timeout(10):
-        while not any(fault.kind == "lost" for block in board.heard for fault in block.faults):
-            await asyncio.sleep(0.01)
+    await board.listener.until(
+        lambda: any(fault.kind == "lost" for block in board.heard for fault in block.faults), 10
+    )
     waiting = asyncio.create_task(instruments.ready())
     supply.serving.mend()
     async with asyncio.timeout(10):
