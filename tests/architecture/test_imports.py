@@ -52,7 +52,7 @@ def test_the_command_line_starts_without_what_it_measures_with():
 
 
 def test_lock_files_name_versions_and_hashes_only():
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-pynq.lock"):
         text = (ROOT / name).read_text("utf-8")
         assert not re.search(r"https?:|file:|--(?:extra-)?index-url|--find-links", text), name
         pins = re.findall(r"^([a-z][\w.-]*)==\S+", text, re.MULTILINE)

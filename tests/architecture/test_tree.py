@@ -17,6 +17,8 @@ DECLARES = "only declares"
 UNTESTED = {
     "drivers/agent/runtimes/overlay/logic.py": DECLARES,
     "drivers/agent/runtimes/overlay/registers.py": DECLARES,
+    "drivers/virtual/pynq/device.py": "tests/drivers/virtual/pynq/test_simulated.py",
+    "drivers/virtual/pynq/remote.py": "tests/drivers/virtual/pynq/test_simulated.py",
     "testbed/cli/options.py": DECLARES,
     "testbed/cli/published.py": "tests/testbed/cli/test_profiles.py",
     "drivers/links/ssh_openssh.py": "tests/drivers/links/test_ssh.py",

@@ -52,15 +52,22 @@ class FaultyFabric:
         loads: how often a bitstream was loaded. resets: how often software reset the overlay.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
-        """Nothing is wrong."""
+    def __init__(self, fabric: Fabric, plan: Mapping[int, Fault] | None = None) -> None:
+        """Nothing is wrong.
+
+        Args:
+            plan: faults by the number of the start, from 1, that they meet; 0 is there from the beginning.
+        """
         self._fabric = fabric
+        self._plan = dict(plan or {})
+        self._starts = 0
         self._fault: Fault | None = None
         self._struck = False
         self.arena = fabric.arena
         self.clock_hz = fabric.clock_hz
         self.loads = 0
         self.resets = 0
+        self.break_(self._plan.get(0))
 
     def break_(self, fault: Fault | None) -> None:
         """Have something go wrong from now on; ``None`` for nothing."""
@@ -85,9 +92,13 @@ class FaultyFabric:
             self.resets += 1
             if self._fault == "bus-error" and self._struck:
                 self.break_(None)
-        if offset == r.CONTROL and value & r.CONTROL_START and self._fault in ("hung", "bus-error"):
-            self._struck = True
-            return
+        if offset == r.CONTROL and value & r.CONTROL_START:
+            self._starts += 1
+            if self._starts in self._plan:
+                self.break_(self._plan[self._starts])
+            if self._fault in ("hung", "bus-error"):
+                self._struck = True
+                return
         self._fabric.write(offset, value)
 
     def configure(self) -> None:

@@ -41,12 +41,12 @@ class Arena:
     """Contiguous memory.
 
     Attributes:
-        memory: uint8 (size,), byte 0 is at ``base``. base: physical address.
+        bytes: uint8 (size,), byte 0 is at ``base``. base: physical address.
     """
 
     def __init__(self, memory: np.ndarray[Any, np.dtype[np.uint8]], base: int = 0x1000_0000) -> None:
         """Everything is free."""
-        self.memory = memory
+        self.bytes = memory
         self.base = base
         self._taken: dict[int, int] = {}
 
@@ -67,8 +67,8 @@ class Arena:
             if address - begin >= need:
                 break
             begin = address + self._taken[address]
-        if begin + need > self.base + len(self.memory):
-            raise MemoryError(f"no {size} contiguous bytes left of {len(self.memory)}")
+        if begin + need > self.base + len(self.bytes):
+            raise MemoryError(f"no {size} contiguous bytes left of {len(self.bytes)}")
         self._taken[begin] = need
         return begin
 
@@ -99,6 +99,17 @@ class Arena:
             IndexError: they are not all inside.
         """
         begin = address - self.base
-        if begin < 0 or size < 0 or begin + size > len(self.memory):
+        if begin < 0 or size < 0 or begin + size > len(self.bytes):
             raise IndexError(f"{size} bytes at {address:#x} are outside of the memory")
-        return self.memory[begin : begin + size]
+        return self.bytes[begin : begin + size]
+
+    def block(self, address: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """What was placed around an address, from there on, as a view.
+
+        Raises:
+            IndexError: nothing was.
+        """
+        for begin, size in self._taken.items():
+            if begin <= address < begin + size:
+                return self.at(address, begin + size - address)
+        raise IndexError(f"nothing was placed at {address:#x}")

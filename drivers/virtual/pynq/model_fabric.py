@@ -112,7 +112,7 @@ class ModelFabric:
             record = self.arena.at(start.record, RECORD_BYTES)
             ended = self._execute(self.arena, start)
         except IndexError:
-            record, ended = self.arena.memory[:0], Ended(error=2)
+            record, ended = self.arena.bytes[:0], Ended(error=2)
         self._values[r.ERROR] = ended.error
         for low, value in ((r.CYCLES_LO, ended.cycles), (r.STALL_AXI_LO, ended.stalls)):
             self._values[low], self._values[low + 4] = value & 0xFFFFFFFF, value >> 32

@@ -119,7 +119,10 @@ def open_pynq(manifest: Manifest, files: Sequence[str], root: Path = Path("/")) 
             f"overlay {manifest.name} came without its bitstream and .hwh",
             cure="Build the bitstream and name both in overlay.toml; see docs/pynq-boards.md",
         )
-    check_board(manifest, board_type(root))
+    import pynq
+
+    # Over PYNQ.remote this machine is not the board, and has no device tree.
+    check_board(manifest, board_type(root) or str(getattr(pynq.Device.active_device, "name", "")))
     check_hash(files[0], manifest.bitstream_sha256, "bitstream")
     check_hash(files[1], manifest.hwh_sha256, ".hwh")
     return PynqLogic(_side_by_side(manifest, files))

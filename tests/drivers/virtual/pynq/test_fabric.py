@@ -61,3 +61,13 @@ def test_as_a_logic_it_has_one_ip_and_no_dma(fabric):
     assert logic.allocate(5).size == 5
     assert logic.facts() == {"device": "FaultyFabric"}
     logic.close()
+
+
+def test_faults_come_at_the_start_that_they_were_planned_for():
+    model = ModelFabric(Arena(np.zeros(8192, np.uint8), base=0), lambda arena, start: Ended(logits=b"\1"))
+    fabric = FaultyFabric(model, {0: "wrong-bitstream", 2: "bus-error"})
+    assert fabric.read(r.ID) != r.ID_VALUE
+    fabric.write(r.CONTROL, r.CONTROL_START)
+    assert fabric.read(r.STATUS) == r.STATUS_DONE
+    fabric.write(r.CONTROL, r.CONTROL_START)
+    assert fabric.read(r.STATUS) == r.STATUS_ERROR

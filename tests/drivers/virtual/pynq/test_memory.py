@@ -28,6 +28,14 @@ def test_a_buffer_is_memory_at_its_address():
     assert arena.taken_bytes == 0
 
 
+def test_a_block_is_what_was_placed_around_an_address():
+    arena = Arena(np.zeros(4 * PAGE, np.uint8), base=0x1000)
+    buffer = arena.allocate(PAGE + 1)
+    assert arena.block(buffer.device_address + 5).size == 2 * PAGE - 5
+    with pytest.raises(IndexError, match="nothing was placed"):
+        arena.block(buffer.device_address + 2 * PAGE)
+
+
 def test_what_is_outside_is_not_there():
     arena = Arena(np.zeros(PAGE, np.uint8), base=0x1000)
     for address, size in ((0xFFF, 1), (0x1000, PAGE + 1), (0x2000, 1), (0x1000, -1)):

@@ -51,6 +51,7 @@ class Pynq(ModuleType):
                 module.done.append("free")
 
         self.Bitstream, self.Overlay = Bitstream, Overlay
+        self.Device = SimpleNamespace(active_device=SimpleNamespace(name="Pynq-Z2"))
         self.MMIO = lambda address, size, device: (address, size, device.name)
         self.Clocks = SimpleNamespace(
             fclk0_mhz=100.0, set_pl_clk=lambda i, d0, d1: self.done.append(("clock", i, d0, d1))

@@ -1,0 +1,87 @@
+"""The agent of a simulated PYNQ board, on this host: its logic is the integer model of the overlay.
+
+    python -m drivers.virtual.pynq.simulated {pynq,plain} [--fault hung@2] -- AGENT ARGUMENTS
+
+``pynq`` puts a device of pynq's own before the agent's unchanged runtime; ``plain`` needs no pynq and offers the
+registers themselves. Everything else is the agent as it runs on a board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from drivers.agent.program import main as agent_main
+from drivers.agent.runtimes.overlay.manifest import check_board, check_hash
+from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
+from drivers.virtual.pynq.fabric import FabricLogic, Fault, FaultyFabric
+from drivers.virtual.pynq.golden_fabric import GoldenExecutor
+from drivers.virtual.pynq.memory import Arena
+from drivers.virtual.pynq.model_fabric import ModelFabric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from drivers.agent.runtimes.overlay.logic import Logic
+    from drivers.agent.runtimes.overlay.manifest import Manifest
+    from drivers.virtual.pynq.fabric import Fabric
+
+ARENA_BYTES = 16 << 20
+BOARD = "Pynq-Z2"
+
+
+def fabric_of(plan: Mapping[int, Fault] | None = None) -> FaultyFabric:
+    """A simulated board's logic, with faults as planned."""
+    return FaultyFabric(ModelFabric(Arena(np.zeros(ARENA_BYTES, np.uint8)), GoldenExecutor()), plan)
+
+
+def fault_at(text: str) -> tuple[int, Fault]:
+    """``hung@2``: at the second start; without a number, from the beginning.
+
+    Raises:
+        ValueError: no such fault, or no number.
+    """
+    name, _, start = text.partition("@")
+    known: dict[str, Fault] = {fault: fault for fault in get_args(Fault)}
+    if name not in known:
+        raise ValueError(f"no fault {name!r}; there are {', '.join(known)}")
+    return int(start or 0), known[name]
+
+
+def plain_logic(fabric: Fabric) -> Callable[[Manifest, Sequence[str]], Logic]:
+    """Opens a fabric as a runtime wants it, after the checks that loading through pynq makes as well."""
+
+    def open_logic(manifest: Manifest, files: Sequence[str]) -> Logic:
+        check_board(manifest, BOARD)
+        for path, sha256, what in zip(
+            files, (manifest.bitstream_sha256, manifest.hwh_sha256), ("bitstream", ".hwh"), strict=False
+        ):
+            check_hash(path, sha256, what)
+        return FabricLogic(fabric, manifest.ip)
+
+    return open_logic
+
+
+def main(argv: list[str]) -> int:
+    """Be the agent until its line ends; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m drivers.virtual.pynq.simulated")
+    parser.add_argument("way", choices=("pynq", "plain"))
+    parser.add_argument("--fault", action="append", default=[], type=fault_at, metavar="FAULT@START")
+    split = argv.index("--") if "--" in argv else len(argv)
+    options, rest = parser.parse_args(argv[:split]), argv[split + 1 :]
+    fabric = fabric_of(dict(options.fault))
+    if options.way == "plain":
+        return agent_main(rest, runtimes={"overlay": lambda: OverlayRuntime(plain_logic(fabric))})
+    import pynq
+
+    from drivers.virtual.pynq.device import FabricDevice
+
+    pynq.Device.active_device = FabricDevice(fabric, name=BOARD)
+    return agent_main(rest, runtimes={"overlay": OverlayRuntime})
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
