@@ -42,7 +42,15 @@ Int8: TypeAlias = npt.NDArray[np.int8]
 Int64: TypeAlias = npt.NDArray[np.int64]
 
 _EXACT_IN_FLOAT32 = 1 << 24
+# Multiply-accumulates up to which OpenBLAS stays on one thread. Source: OpenBLAS, interface/gemm.c,
+# SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD.
+_UNTHREADED = 65536 * 4
 _PARAMETERS = np.dtype([("bias", "<i4"), ("multiplier", "<u4"), ("shift", "u1"), ("spare", "V7")])
+
+
+def _slice(rows: int, most: int) -> int:
+    """Largest divisor of ``rows`` up to ``most``, at least 1."""
+    return next((size for size in range(min(rows, most), 1, -1) if rows % size == 0), 1)
 
 
 def requantise(
@@ -247,7 +255,9 @@ class Device:
             (n, y * stride, x * stride, g, y, padded.itemsize),
             writeable=False,
         )
-        sums = (windows.reshape(count * height * width, -1) @ matrix).astype(np.int64)
+        # In slices, since BLAS would start threads for the whole, which on a busy host wait for each other.
+        rows = _slice(count * height * width, _UNTHREADED // matrix.size)
+        sums = (windows.reshape(-1, rows, len(matrix)) @ matrix).astype(np.int64)
         channels = command.out_groups * ROWS
         self._within(Memory.PAR, command.channel, channels)
         par = self._par[command.channel : command.channel + channels]

@@ -101,7 +101,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A layer's estimate: commands with ``tag`` take ``cycles`` for ``macs`` multiply-accumulates."""
+    """A layer's estimate: commands with ``tag`` take ``cycles`` for ``macs`` multiply-accumulates; tags count from 1."""
 
     tag: int
     name: str
