@@ -101,7 +101,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A layer's estimate: commands with ``tag`` take ``cycles`` for ``macs`` multiply-accumulates; tags count from 1."""
+    """A layer's estimate: commands with ``tag``, from 1, take ``cycles`` for ``macs`` multiply-accumulates."""
 
     tag: int
     name: str
