@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from testbed.model.action import Cancel, Decision, Infer, Load
+from testbed.model.carriage import Carried
 from testbed.model.event import BoardDown, BoardUp, Cancelled, Executed, Failed, Loaded, NetworkSeen, Sent
 from testbed.model.lab import BoardFacts, CheckResult
 from testbed.model.meter import MeterTraits
@@ -149,6 +150,36 @@ class TellingBoard(Protocol):
         Raises:
             BoardError: the board is down, or has no such thing. LinkError: the link was lost.
         """
+
+
+class Carrier(Protocol):
+    """One network with clients at its near end, whose pictures a far end answers.
+
+    Attributes:
+        why_not: why it cannot be had here; empty where it can. facts: what the record should say of it, once open.
+        counts: packets by direction (``up``, ``down``: ``entered``, ``lost``, ``dropped``), once closed.
+    """
+
+    why_not: str
+    facts: dict[str, str]
+    counts: dict[str, dict[str, int]]
+
+    async def open(self) -> None:
+        """Set the network up and connect every client.
+
+        Raises:
+            LinkError: it could not be done in time.
+        """
+
+    async def carry(self, client: int, number: int, picture: int) -> Carried:
+        """Carry one of the pictures; returns when it was answered, which may be never.
+
+        Args:
+            number: of this request, each once for a client. picture: index.
+        """
+
+    async def close(self) -> None:
+        """Take everything away; bounded in time."""
 
 
 class PowerMeter(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
+from testbed.campaign.loss_live_spec import Live
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
@@ -51,6 +52,7 @@ class LossStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         loss: the headline's. buckets: shares of a picture up to which a threshold of its own holds; what lost more
             goes to the backend.
         splits: random halves of the images, one for thresholds and the other for the test. z: margin.
+        live: response times over emulated networks, beside all that; ``None`` leaves them out.
     """
 
     schema: int
@@ -75,6 +77,7 @@ class LossStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loss: float = 0.05
     splits: int = 50
     z: float = Z
+    live: Live | None = None
 
 
 def read_loss_study(folder: Path, *, seed: int | None = None) -> LossStudy:
@@ -106,6 +109,9 @@ def read_loss_study(folder: Path, *, seed: int | None = None) -> LossStudy:
     ):
         if bad:
             raise ConfigError("out of range", file=file, key=key, cure=cure)
+    wrong = study.live.wrong(study.loss) if study.live is not None else None
+    if wrong is not None:
+        raise ConfigError("out of range", file=file, key=f"live.{wrong[0]}", cure=wrong[1])
     return study if seed is None else msgspec.structs.replace(study, seed=seed)
 
 

@@ -1,7 +1,8 @@
 """What is left of accuracy when packets are lost, and what thresholds that know of the loss make of it.
 
 Needs no lab: stored labelled images go through the encoder, packets, losses, decoder and concealment that boards use,
-and the real models answer. Losses are drawn from the seed. Nothing here has a latency.
+and the real models answer. Losses are drawn from the seed. What loss does to response times is played beside it, live,
+where the campaign file asks for it and the machine can (`testbed.campaign.loss_live`).
 """
 
 from __future__ import annotations
@@ -13,12 +14,20 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.loss_live import play_live
 from testbed.campaign.loss_pictures import Sent, arrived, losses, mean_of, send, whole, worst_of
+from testbed.campaign.loss_response import (
+    LeftOutRow,
+    RatioRow,
+    ResponseRow,
+    response_figures,
+    response_rows,
+)
 from testbed.campaign.loss_sets import PictureSet, folder_set, shipped_set
 from testbed.campaign.loss_spec import KIND, LossStudy, read_loss_study
 from testbed.campaign.loss_thresholds import Answers, Bucket, Case, ThresholdRow, threshold_rows
 from testbed.measure.stats import wilson
-from testbed.resources import root
+from testbed.resources import CAMPAIGN_FILE, root
 from testbed.store.study import Study, write_study
 
 if TYPE_CHECKING:
@@ -77,6 +86,17 @@ def run_loss(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
     models = list(dict.fromkeys((*study.frontends, study.backend, *study.ladder)))
     given = folder_set(folder / study.folder, models) if study.folder else shipped_set(study.task, models)
     result = loss_rows(study, given, progress)
+    found = figures(study, result)
+    live: list[ResponseRow | RatioRow | LeftOutRow] = []
+    if study.live is not None:
+        played, why_not = play_live(study, study.live, given.pictures, folder / CAMPAIGN_FILE, progress)
+        if why_not:
+            progress.note(f"response times are left out: {why_not}")
+            live = [LeftOutRow(reason=why_not)]
+        else:
+            responses = response_rows(study.live, played, study.seed)
+            found |= response_figures(responses, study.loss)
+            live = [*responses]
     write_study(
         out,
         Study(
@@ -87,8 +107,8 @@ def run_loss(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
             seed=study.seed,
             spec=msgspec.to_builtins(study),
             models={name: [model.sha256] for name, model in given.models.items()},
-            rows=[msgspec.to_builtins(row) for row in (*result.answers, *result.thresholds)],
-            figures=figures(study, result),
+            rows=[msgspec.to_builtins(row) for row in (*result.answers, *result.thresholds, *live)],
+            figures=found,
         ),
         source=root(),
     )

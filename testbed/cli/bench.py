@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from testbed.ports import BenchMeter, CheckableBoard
     from testbed.units import Ns
 
-GROUPS = ("boards", "links", "meters", "switches", "policies")
+GROUPS = ("boards", "carriers", "links", "meters", "switches", "policies")
 CHECK_LIMIT: Ns = 120 * S
 MARK = {"ok": "[green]ok[/green]", "failed": "[bold red]failed[/bold red]", "skipped": "[dim]skipped[/dim]"}
 

@@ -1,4 +1,4 @@
-"""What lost packets cost, as tables: models without loss, the edge by fill, thresholds that know the loss or do not."""
+"""What lost packets cost, as tables: models without loss, the edge by fill, thresholds, response times by transport."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from testbed.report.table import Table
 if TYPE_CHECKING:
     from testbed.store.study import Study
 
-_WORDS = {"iid": "each on its own", "bursts": "in bursts"}
+_WORDS = {"none": "nothing", "iid": "each on its own", "bursts": "in bursts"}
 
 
 def loss_tables(study: Study) -> tuple[Table, ...]:
-    """Models without loss, answers under loss, thresholds."""
-    return tuple(table for table in (_whole(study), _edge(study), _thresholds(study)) if table.body)
+    """Models without loss, answers under loss, thresholds, response times."""
+    tables = (_whole(study), _edge(study), _thresholds(study), _responses(study), _ratios(study))
+    return tuple(table for table in tables if table.body)
 
 
 def _answers(study: Study) -> list[dict[str, Any]]:
@@ -107,8 +108,86 @@ def _thresholds(study: Study) -> Table:
             f"{study.spec['splits']} splits into halves, fill {study.spec['fill']}; drop: against what the same "
             "thresholds reach without loss on the same images, with where 95 % of the splits lie (splits share images: "
             "no confidence interval)",
-            "no latency is in this study: what loss does to response times takes boards on a link",
+            *_left_out(study),
         ),
+    )
+
+
+def _left_out(study: Study) -> tuple[str, ...]:
+    """Why there are no response times, where there are none."""
+    if any(row["what"] == "response" for row in study.rows):
+        return ()
+    reasons = [row["reason"] for row in study.rows if row["what"] == "left out"]
+    return (
+        f"response times are left out: {reasons[0] if reasons else 'the campaign file has no live table'}",
+    )
+
+
+def _responses(study: Study) -> Table:
+    live = study.spec.get("live") or {}
+    rows = [row for row in study.rows if row["what"] == "response"]
+    return Table(
+        title="Response times of pictures by transport",
+        head=(
+            "packets lost",
+            "lost",
+            "transport",
+            "pictures",
+            "p50",
+            "p99, 95 % interval [ms]",
+            "sent again",
+            "with gaps",
+            "mean lost",
+            "unanswered",
+            "packets up",
+        ),
+        body=tuple(
+            (
+                words.percent(row["loss"]),
+                _WORDS[row["pattern"]],
+                row["transport"],
+                str(row["n"]),
+                words.number(row["p50_ms"]),
+                words.estimated(
+                    Estimate(value=row["p99_ms"], low=row["p99_low_ms"], high=row["p99_high_ms"])
+                ),
+                words.percent(row["again_frac"]),
+                words.percent(row["hurt_frac"]),
+                words.percent(row["lost_frac"]),
+                str(row["unanswered"]),
+                words.number(row["packets_up"]),
+            )
+            for row in rows
+        ),
+        names=3,
+        remarks=(
+            "response times: measured (real TCP and UDP stacks); network: emulated packet by packet, "
+            f"{live['rtt_ms']:g} ms round trip, loss each way; execution: assumed, {live['service_ms']:g} ms; "
+            "intervals: clients drawn anew",
+            f"fec: {words.percent(live['redundancy'])} coded datagrams; what datagrams could not carry goes over "
+            f"the stream (sent again); unanswered: not within {live['limit_s']:g} s, counted with that",
+        )
+        if rows
+        else (),
+    )
+
+
+def _ratios(study: Study) -> Table:
+    return Table(
+        title="P99 of the lossy transport over that of another",
+        head=("packets lost", "lost", "over", "ratio, 95 % interval"),
+        body=tuple(
+            (
+                words.percent(row["loss"]),
+                _WORDS[row["pattern"]],
+                row["other"],
+                words.estimated(Estimate(value=row["frac"], low=row["low"], high=row["high"])),
+            )
+            for row in study.rows
+            if row["what"] == "ratio"
+        ),
+        names=3,
+        remarks=("over TCP: the congestion control with the smaller P99 of those compared",),
     )
 
 

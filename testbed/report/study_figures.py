@@ -111,7 +111,36 @@ def _loss(study: Study) -> dict[str, str]:
         axes.set(xlabel="packets lost [%]", ylabel="accuracy [%]")
         axes.legend(frameon=False)
         found[f"Accuracy of {model} under loss, {pattern}"] = svg(figure)
+        found |= _responses(study, pattern)
     return found
+
+
+def _responses(study: Study, pattern: str) -> dict[str, str]:
+    """P99 of each transport over loss, with its interval."""
+    rows = [r for r in study.rows if r["what"] == "response" and r["pattern"] in (pattern, "none")]
+    if not rows:
+        return {}
+    figure, axes = blank(6.4, 3.6)
+    for place, transport in enumerate(dict.fromkeys(r["transport"] for r in rows)):
+        mine = sorted((r for r in rows if r["transport"] == transport), key=lambda r: r["loss"])
+        p99 = [r["p99_ms"] for r in mine]
+        axes.errorbar(
+            [100 * r["loss"] for r in mine],
+            p99,
+            yerr=[
+                [max(r["p99_ms"] - r["p99_low_ms"], 0.0) for r in mine],
+                [max(r["p99_high_ms"] - r["p99_ms"], 0.0) for r in mine],
+            ],
+            color=COLOURS[place % len(COLOURS)],
+            linestyle=LINES[place % len(LINES)],
+            marker=MARKERS[place % len(MARKERS)],
+            capsize=2,
+            label=transport,
+        )
+    axes.set(xlabel="packets lost each way [%]", ylabel="P99 of the response time [ms]", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False)
+    return {f"Response times by transport, {pattern}": svg(figure)}
 
 
 _DRAWN = {"splits": _splits, "grid": _grid, "energy": draw_energy, "loss": _loss}

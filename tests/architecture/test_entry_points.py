@@ -23,6 +23,6 @@ def test_what_is_announced_can_be_loaded(point: EntryPoint) -> None:
 
 
 def test_every_group_is_one_of_the_known() -> None:
-    kinds = ("links", "boards", "meters", "switches", "policies")
+    kinds = ("links", "boards", "carriers", "meters", "switches", "policies")
     groups = {point.group for point in ANNOUNCED}
     assert groups <= {*(f"testbed.{kind}" for kind in kinds), "pytest11", "scripts"}
