@@ -42,6 +42,7 @@ UNTESTED = {
     "testbed/coordinator/book.py": "tests/testbed/coordinator/test_core.py",
     "testbed/coordinator/effects.py": DECLARES,
     "testbed/coordinator/state.py": "tests/testbed/coordinator/test_core.py",
+    "testbed/model/carriage.py": DECLARES,
     "testbed/model/event.py": DECLARES,
     "testbed/model/ids.py": DECLARES,
     "testbed/model/placement.py": DECLARES,

@@ -119,7 +119,7 @@ class Restored(NamedTuple):
 
 
 class CodedGatherings:
-    """Coded pictures that are coming in, by the rules of `drivers.agent.gatherings`; through once they can be restored."""
+    """Coded pictures that are coming in, as in `drivers.agent.gatherings`; through as soon as they can be restored."""
 
     def __init__(self, wait: int, gap: int) -> None:
         """Nothing is coming in; ``wait`` from the first datagram on, ``gap`` once the last is there [ns]."""

@@ -15,9 +15,8 @@ import json
 import socket
 import sys
 import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 _RECEIVE_BYTES = 1 << 20
 _AGAIN_S = (0.0, 0.004, 0.016)
-T = TypeVar("T")
 
 
 class FarConfig(Struct, frozen=True, kw_only=True):
@@ -77,6 +75,7 @@ class FarClient(asyncio.DatagramProtocol):
 
     Attributes:
         records: its stream. ignored: contents that were not genuine or said what cannot be.
+        congestion: control of the stream, as the kernel names it.
     """
 
     def __init__(self, lane: Lane, keys: tuple[bytes, bytes], options: CarrierOptions) -> None:
@@ -91,7 +90,33 @@ class FarClient(asyncio.DatagramProtocol):
         self._coded = CodedGatherings(round(options.wait_ms * 1e6), round(options.gap_ms * 1e6))
         self._peer: Any = None
         self._timer: asyncio.TimerHandle | None = None
+        self.congestion = ""
         self.ignored = 0
+
+    async def listen(self, address: str) -> tuple[int, int]:
+        """Open both; their ports, of the stream and of datagrams.
+
+        Raises:
+            OSError: the address is not ours, or the kernel does not have the congestion control.
+        """
+        loop = asyncio.get_running_loop()
+        listener = socket.create_server((address, 0))
+        tune(listener, self._options.congestion)
+        self.congestion = control_of(listener)
+        self._server = await loop.create_server(lambda: self.records, sock=listener)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+        sock.bind((address, 0))
+        await loop.create_datagram_endpoint(lambda: self, sock=sock)
+        return listener.getsockname()[1], sock.getsockname()[1]
+
+    def close(self) -> None:
+        """Close both."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._server.close()
+        self.records.close()
+        self._transport.close()
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as asyncio has it
         """Keep the datagram socket."""
@@ -171,46 +196,20 @@ class FarClient(asyncio.DatagramProtocol):
             self._transport.sendto(self._sealer.seal(content), self._peer)
 
 
-async def serve(config: FarConfig, keys: list[str]) -> tuple[dict[str, Any], list[FarClient]]:
-    """Open everything; what to announce, and the clients.
-
-    Raises:
-        OSError: the address is not ours, or the kernel does not have the congestion control.
-    """
-    loop = asyncio.get_running_loop()
-    restore(
-        Shape(16, 16, 85, 0, 2), {}, config.options.fill_index
-    )  # imports now what the first picture needs
-    lane = Lane(config.options.service_ms / 1e3)
-    clients, ports, control = [], [], ""
-    for place in range(config.clients):
-        pair = (bytes.fromhex(keys[2 * place]), bytes.fromhex(keys[2 * place + 1]))
-        client = FarClient(lane, pair, config.options)
-        clients.append(client)
-        listener = socket.create_server((config.address, 0))
-        tune(listener, config.options.congestion)
-        control = control_of(listener)
-        await loop.create_server(partial(_same, client.records), sock=listener)
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
-        sock.bind((config.address, 0))
-        await loop.create_datagram_endpoint(partial(_same, client), sock=sock)
-        ports.append([listener.getsockname()[1], sock.getsockname()[1]])
-    return {"ports": ports, "congestion": control}, clients
-
-
-def _same(protocol: T) -> T:
-    return protocol
-
-
 async def work(config: FarConfig) -> None:
     """Serve until the input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     announce({"ready": True})
-    offer, clients = await serve(config, json.loads(await reader.readline())["keys"])
-    announce(offer)
+    keys = [bytes.fromhex(key) for key in json.loads(await reader.readline())["keys"]]
+    restore(
+        Shape(16, 16, 85, 0, 2), {}, config.options.fill_index
+    )  # imports now what the first picture needs
+    lane = Lane(config.options.service_ms / 1e3)
+    clients = [FarClient(lane, (keys[2 * i], keys[2 * i + 1]), config.options) for i in range(config.clients)]
+    ports = [await client.listen(config.address) for client in clients]
+    announce({"ports": ports, "congestion": clients[0].congestion})
     await reader.read()
     announce({"ignored": sum(client.ignored for client in clients)})
 

@@ -49,6 +49,8 @@ def test_the_seed_of_the_command_line_counts(tmp_path) -> None:
         ("splits = 4", 'folder = "elsewhere"', "task"),
         ("units = 1", "units = -1", "packets.units"),
         ("units = 1", "unit = 1", "unit"),
+        ("order_bytes = 0", "order_bytes = 0\n[live]\nrequests = 0", "live.requests"),
+        ("order_bytes = 0", "order_bytes = 0\n[live]\nlosses = [0.1]", "live.losses"),
     ],
 )
 def test_a_wrong_file_names_the_key(tmp_path, old, new, key) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from testbed.campaign import loss_study
 from testbed.campaign.loss_sets import shipped_set
 from testbed.campaign.loss_spec import read_loss_study
 from testbed.campaign.loss_study import figures, loss_rows, run_loss
@@ -85,3 +86,14 @@ def test_a_folder_of_ones_own_is_played_and_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="export.py"):
         (tmp_path / "given" / "ladder.toml").unlink()
         run_loss(tmp_path, tmp_path / "other", seed=3, progress=Silent())
+
+
+def test_response_times_that_cannot_be_had_are_left_out_with_the_reason(tmp_path: Path, monkeypatch) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    (folder / "campaign.toml").write_text(TEXT + "[live]\n")
+    monkeypatch.setattr(loss_study, "play_live", lambda *_: ([], "network namespaces need root"))
+    found = read_study(run_loss(folder, tmp_path / "out", seed=None, progress=Silent()))
+    assert found.rows[-1] == {"what": "left out", "reason": "network namespaces need root"}
+    assert "lossy_p99_frac" not in found.figures
+    assert "lossy_accuracy_drop_pt" in found.figures

@@ -101,3 +101,52 @@ def test_accuracy_is_drawn_over_loss() -> None:
     assert svg.startswith("<svg")
     assert "edge alone, linear" in svg
     assert "loss-blind" in svg
+
+
+def response(transport, **more):
+    return {
+        "what": "response",
+        "transport": transport,
+        "pattern": "iid",
+        "loss": 0.05,
+        "n": 10_020,
+        "unanswered": 0,
+        "again_frac": 0.01,
+        "hurt_frac": 0.6,
+        "lost_frac": 0.05,
+        "p50_ms": 57.0,
+        "p99_ms": 86.0,
+        "p99_low_ms": 85.0,
+        "p99_high_ms": 88.0,
+        "packets_up": 26.5,
+        **more,
+    }
+
+
+def test_response_times_and_ratios_are_tables_and_a_plot() -> None:
+    ratio = {
+        "what": "ratio",
+        "pattern": "iid",
+        "loss": 0.05,
+        "other": "fec",
+        "frac": 0.62,
+        "low": 0.5,
+        "high": 0.7,
+    }
+    study = msgspec.structs.replace(
+        LOSS,
+        spec={**LOSS.spec, "live": {"rtt_ms": 40.0, "service_ms": 5.0, "redundancy": 0.2, "limit_s": 30.0}},
+        rows=[*LOSS.rows, response("lossy"), response("tcp cubic", p99_ms=700.0, p99_high_ms=720.0), ratio],
+    )
+    *_, thresholds, responses, ratios = loss_tables(study)
+    assert not any("left out" in remark for remark in thresholds.remarks)
+    assert responses.body[0][2:6] == ("lossy", "10020", "57.0", "86.0 [85.0, 88.0]")
+    assert ratios.body == (("5.0 %", "each on its own", "fec", "0.620 [0.500, 0.700]"),)
+    assert "Response times by transport, iid" in draw_study(study)
+
+
+def test_what_is_left_out_is_said_with_the_reason() -> None:
+    rows = [*LOSS.rows, {"what": "left out", "reason": "network namespaces need root"}]
+    (*_, thresholds) = loss_tables(msgspec.structs.replace(LOSS, rows=rows))
+    assert "left out: network namespaces need root" in thresholds.remarks[-1]
+    assert "no live table" in loss_tables(LOSS)[-1].remarks[-1]
