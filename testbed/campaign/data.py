@@ -28,7 +28,7 @@ class TaskData:
     """Everything a trial needs of its task; files are checked against their hashes when they are read.
 
     Attributes:
-        images: test inputs, uint8 (n, channels, height, width). labels: int64 (n,).
+        images: test inputs, uint8 (n, channels, height, width). labels: int64 (n,); truth: the same as a list.
         input_bytes: size of one input on the link, coded ``raw``.
         models: by name, ready to travel.
     """
@@ -47,7 +47,7 @@ class TaskData:
         self.images: NDArray[np.uint8] = test.images.reshape(-1, *self.catalog.input.shape)
         self.labels = test.labels.astype(np.int64)
         self.input_bytes = int(self.images[0].nbytes)
-        self._truth: list[int] = self.labels.tolist()
+        self.truth: list[int] = self.labels.tolist()
         self.models: dict[ModelId, ModelFiles] = {}
         for model in self.catalog.models:
             load_graphs(self.catalog, model.name)  # every file is the one the catalogue names
@@ -66,14 +66,6 @@ class TaskData:
         if len(samples) == 1:
             return self.images[samples[0] : samples[0] + 1]
         return self.images[list(samples)]
-
-    def truth(self, request: Request) -> int | None:
-        """The right label."""
-        return self._truth[request.sample]
-
-    def payload_bytes(self, request: Request, codec: str) -> int:
-        """Size of a request's payload on the link; only ``raw`` is carried so far."""
-        return self.input_bytes
 
     def calibration_scores(self, model: ModelId) -> list[NDArray[np.float32]]:
         """Stored probabilities on the calibration set, per exit float32 (n, classes)."""
@@ -138,11 +130,11 @@ class Data:
 
     def truth(self, request: Request) -> int | None:
         """The right label."""
-        return self.tasks[request.task].truth(request)
+        return self.tasks[request.task].truth[request.sample]
 
     def payload_bytes(self, request: Request, codec: str) -> int:
-        """Size of a request's payload on the link."""
-        return self.tasks[request.task].payload_bytes(request, codec)
+        """Size of a request's payload on the link; only ``raw`` is carried so far."""
+        return self.tasks[request.task].input_bytes
 
     @property
     def samples(self) -> dict[TaskId, int]:

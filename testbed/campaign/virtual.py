@@ -317,6 +317,7 @@ def _facts(board: str, kind: str, site: str) -> BoardFacts:
     )
 
 
+_ABORTED = Outcome.ABORTED
 TELL_EVERY = 1000
 """Records between two calls of the progress bar, which cost more than a record does."""
 
@@ -332,10 +333,10 @@ class _Tally:
 
     def write(self, entry: RequestRecord) -> None:
         self._journal.write(entry)
-        if entry.outcome is Outcome.ABORTED:
+        if entry.outcome is _ABORTED:
             self.aborted += 1
-        self._untold += 1
-        if self._untold == TELL_EVERY:
+        self._untold = untold = self._untold + 1
+        if untold == TELL_EVERY:
             self.tell()
 
     def tell(self) -> None:

@@ -10,21 +10,23 @@ import heapq
 from typing import TYPE_CHECKING
 
 from testbed.coordinator.effects import Close
-from testbed.coordinator.state import Case, Ended, Flight, LabState
+from testbed.coordinator.state import BoardState, Case, Ended, Flight, LabState
+from testbed.errors import PolicyError
 from testbed.model.action import Infer, Load
 from testbed.model.execution import Step
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from testbed.model.event import Executed
-    from testbed.model.execution import ItemResult
-    from testbed.model.ids import ActionId, BoardId, RequestId
+    from testbed.model.ids import ActionId, BoardId, RequestId, StepId
     from testbed.units import Ns
 
 EXPIRED = "deadline passed with nothing under way"
+_ENDED_DEADLINES = 64
+"""So many deadlines of requests that have ended may lie about, beside as many as are open, before they are swept."""
 CANCEL_STAGES = ("before_sent", "before_start", "during", "too_late")
 
 
@@ -53,27 +55,52 @@ class Book:
 
     def open(self, request: Request, seen: Ns) -> None:
         """Enter a request; it waits for the policy."""
-        lab = self._lab
-        lab.open[request.id] = lab.idle[request.id] = Case(request, seen)
-        lab.touched.append(request.id)
+        lab, name = self._lab, request.id
+        lab.open[name] = lab.idle[name] = Case(request, seen)
+        lab.touched.append(name)
         lab.meter.saw(lab.now, request)
-        if request.deadline is not None:
-            heapq.heappush(self._deadlines, (request.deadline, request.id))
+        deadline, deadlines = request.deadline, self._deadlines
+        if deadline is not None:
+            heapq.heappush(deadlines, (deadline, request.id))
+            if len(deadlines) > 2 * len(lab.open) + _ENDED_DEADLINES:
+                deadlines[:] = [entry for entry in deadlines if entry[1] in lab.open]
+                heapq.heapify(deadlines)
 
-    def infer(self, order: Infer, estimate: Ns) -> tuple[int, ...]:
-        """Enter an inference for open requests; returns the input index of each item."""
-        lab, expected = self._lab, order.expected
+    def case(self, request: RequestId, what: str) -> Case:
+        """The case of an open request.
+
+        Args:
+            what: the policy did with it, for the error.
+
+        Raises:
+            PolicyError: it is not open.
+        """
+        case = self._lab.open.get(request)
+        if case is None:
+            raise PolicyError(f"the policy {what} request {request}, which is not open")
+        return case
+
+    def infer(self, order: Infer, board: BoardState, estimate: Ns) -> tuple[int, ...]:
+        """Enter an inference for open requests; returns the input index of each item.
+
+        Raises:
+            PolicyError: one of them is not open.
+        """
+        lab, batch, expected = self._lab, order.batch, order.expected
+        now, action, idle = lab.now, order.id, lab.idle
         samples = []
-        for item in order.batch:
-            case = lab.open[item.request]
-            case.in_flight[order.id] = order
-            lab.idle.pop(item.request, None)
+        for item in batch:
+            request = item.request
+            case = lab.open.get(request) or self.case(request, "ordered an inference for")
+            case.in_flight[action] = order
+            if request in idle:
+                del idle[request]
             samples.append(case.request.sample)
             if case.predicted_finish is None and expected is not None:
                 case.predicted_finish = expected.finish
                 case.predicted_accuracy = expected.accuracy
-        self.flights[order.id] = Flight(order, lab.now, estimate, len(order.batch))
-        lab.states[order.board].took(order.id, order.instance, lab.now, estimate, len(order.batch))
+        self.flights[action] = Flight(order, now, estimate, len(batch))
+        board.took(order.instance, now, estimate, len(batch))
         return tuple(samples)
 
     def load(self, order: Load) -> None:
@@ -89,19 +116,45 @@ class Book:
 
     def executed(self, flight: Flight, order: Infer, event: Executed) -> None:
         """A board answered: every item that is still open gets its step."""
-        items = flight.open_items
-        for position in tuple(items) if len(items) == 1 else sorted(items):
-            late = bool(flight.cancel_ordered) and position in flight.cancel_ordered
-            if late:
+        run, items, cancelled = event.execution, flight.open_items, flight.cancel_ordered
+        positions = tuple(items) if len(items) == 1 else sorted(items)
+        for position in positions:
+            late = None
+            if cancelled and position in cancelled:
+                late = "too_late"
                 self.counters["cancelled_too_late"] += 1
-            self._tell(flight, order, position, _step(flight, order, position, event, late=late))
-        self._settle(flight, order)
+            result = run.items[position]
+            step = Step(
+                id=(order.id, position),
+                board=order.board,
+                model=order.model,
+                decided=flight.decided,
+                answered=event.t,
+                sent=flight.sent if event.sent is None else event.sent,
+                received=run.received,
+                started=run.started,
+                finished=run.finished,
+                boot=event.boot,
+                batch=len(order.batch),
+                exit=result.exit,
+                label=result.label,
+                confidence=result.confidence,
+                scores=result.scores,
+                lost_frac=result.lost_frac,
+                boxes=result.boxes,
+                kept_bytes=result.kept_bytes,
+                asked_service=run.asked_service,
+                origin=run.origin,
+                cancelled=late,
+            )
+            self._tell(flight, order, position, step)
+        self._settle(flight, order, len(positions))
 
     def end_items(
         self,
         flight: Flight,
         order: Infer,
-        positions: Iterable[int],
+        positions: Collection[int],
         t: Ns,
         *,
         error: str = "",
@@ -123,7 +176,7 @@ class Book:
                 lost_frac=lost_frac,
             )
             self._tell(flight, order, position, step)
-        self._settle(flight, order)
+        self._settle(flight, order, len(positions))
 
     def failed_load(self, flight: Flight, order: Load) -> None:
         """A load that did not come about."""
@@ -142,10 +195,10 @@ class Book:
         request = order.batch[position].request
         case = lab.open.get(request) or lab.settling[request]
         case.steps.append(step)
-        flight.open_items.discard(position)
-        lab.states[order.board].told()
+        left = flight.open_items
+        left.discard(position)
         # Several regions of one request may lie in one batch: only the last of them lets go of the action.
-        if not flight.open_items or not any(order.batch[p].request == request for p in flight.open_items):
+        if not left or not _asks(order, left, request):
             case.in_flight.pop(order.id, None)
         if case.outcome is not None:
             self._close_if_settled(case)
@@ -155,10 +208,14 @@ class Book:
         if not case.in_flight:
             lab.idle[request] = case
 
-    def _settle(self, flight: Flight, order: Infer) -> None:
-        if not flight.open_items:
+    def _settle(self, flight: Flight, order: Infer, items: int) -> None:
+        """So many items have got their step."""
+        lab = self._lab
+        if flight.open_items:
+            lab.states[order.board].told(items)
+        else:
             del self.flights[order.id]
-            self._lab.states[order.board].settled(order.id, order.instance, self._lab.now)
+            lab.states[order.board].settled(order.instance, lab.now, flight.estimate, items)
 
     # --- ends -----------------------------------------------------------------------------------------
 
@@ -200,13 +257,19 @@ class Book:
                     )
                 elif request in self._overdue:
                     self.fix(case, Outcome.EXPIRED, EXPIRED)
-        while deadlines and (deadlines[0][0] <= lab.now or deadlines[0][1] not in lab.open):
-            request = heapq.heappop(deadlines)[1]
+        elif not deadlines or deadlines[0][0] > lab.now:
+            return None
+        still_open = lab.open
+        while deadlines:
+            deadline, request = deadlines[0]
+            if deadline > lab.now and request in still_open:
+                return deadline if idle else None
+            heapq.heappop(deadlines)
             if request in idle:
                 self.fix(idle[request], Outcome.EXPIRED, EXPIRED)
-            elif request in lab.open:
+            elif request in still_open:
                 self._overdue.add(request)
-        return deadlines[0][0] if idle and deadlines else None
+        return None
 
     def abort_all(self, reason: str) -> None:
         """End everything that is open, without waiting for boards."""
@@ -224,20 +287,26 @@ class Book:
             self._close(case, case.outcome)
 
     def _close(self, case: Case, outcome: Outcome) -> None:
-        request, answer, lab = case.request, case.answer, self._lab
+        request, answer, lab, ended = case.request, case.answer, self._lab, case.ended
         steps = tuple(case.steps)
         lab.finished_count += 1
-        lab.closed.append(Ended(request, outcome, steps, case.ended))
-        truth = self._truth(request) if answer is not None else None
+        lab.closed.append(Ended(request, outcome, steps, ended))
+        label = correct = None
+        used: tuple[StepId, ...] = ()
+        if answer is not None:
+            label, used = answer.label, answer.steps
+            truth = self._truth(request)
+            if truth is not None:
+                correct = label == truth
         record = RequestRecord(
             request=request,
             outcome=outcome,
             seen=case.seen,
-            ended=case.ended,
-            label=answer.label if answer is not None else None,
-            correct=answer.label == truth if answer is not None and truth is not None else None,
+            ended=ended,
+            label=label,
+            correct=correct,
             steps=steps,
-            used=answer.steps if answer is not None else (),
+            used=used,
             predicted_finish=case.predicted_finish,
             predicted_accuracy=case.predicted_accuracy,
             reason=case.reason,
@@ -246,29 +315,6 @@ class Book:
         self.closed.append(Close(record))
 
 
-def _step(flight: Flight, order: Infer, position: int, event: Executed, *, late: bool) -> Step:
-    run = event.execution
-    result: ItemResult = run.items[position]
-    return Step(
-        id=(order.id, position),
-        board=order.board,
-        model=order.model,
-        decided=flight.decided,
-        sent=flight.sent,
-        answered=event.t,
-        received=run.received,
-        started=run.started,
-        finished=run.finished,
-        boot=event.boot,
-        batch=len(order.batch),
-        exit=result.exit,
-        label=result.label,
-        confidence=result.confidence,
-        scores=result.scores,
-        lost_frac=result.lost_frac,
-        boxes=result.boxes,
-        kept_bytes=result.kept_bytes,
-        asked_service=run.asked_service,
-        origin=run.origin,
-        cancelled="too_late" if late else None,
-    )
+def _asks(order: Infer, positions: Iterable[int], request: RequestId) -> bool:
+    """Whether one of these places of a batch is a request's."""
+    return any(order.batch[position].request == request for position in positions)

@@ -19,20 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.coordinator.book import Book
 from testbed.coordinator.effects import Dispatch, Effect, Plan, Remark, WakeAt
-from testbed.coordinator.state import BoardSetup, BoardState, Case, LabState
+from testbed.coordinator.state import BoardSetup, BoardState, LabState
 from testbed.errors import PolicyError, did_you_mean
 from testbed.model import event as ev
-from testbed.model.action import Answer, Cancel, Decision, Infer, Load
+from testbed.model.action import Answer, Cancel, Decision, Infer, Load, Reject
 from testbed.model.request import Outcome, Request
 from testbed.model.view import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from testbed.model.ids import ActionId, BoardId, ModelId, RequestId
+    from testbed.model.ids import ActionId, BoardId, ModelId
     from testbed.model.profile import ProfileBook
     from testbed.ports import Policy
     from testbed.units import Ns
+
+_COMPLETED, _DEGRADED = Outcome.COMPLETED, Outcome.DEGRADED
 
 
 class Core:
@@ -115,11 +117,11 @@ class Core:
         self.decision = None
         if self._takes[type(event)](event):
             self._decide()
-        out, closed = self._out, self._book.closed
+        out, self._out = self._out, []
+        closed = self._book.closed
         if closed:
             out += closed
             closed.clear()
-        self._out = []
         return out
 
     # --- events; each handler says whether the policy has something to decide -------------------------
@@ -226,66 +228,62 @@ class Core:
     # --- the policy -----------------------------------------------------------------------------------
 
     def _decide(self) -> None:
-        lab = self._lab
-        touched = lab.touched
-        if len(touched) != 1 or touched[0] not in lab.open:
-            touched = lab.touched = [request for request in touched if request in lab.open]
+        lab, touched = self._lab, self._lab.touched
         try:
             decision = self.decision = self._policy.decide(lab.now, lab)
         except Exception as error:
             # Whatever a policy raises is the policy's doing, and must not look like trouble of a board.
             raise PolicyError(f"decide raised {type(error).__name__}: {error}") from error
-        self._book.counters["decisions"] += 1
+        book = self._book
+        book.counters["decisions"] += 1
         lab.touched = []
         lab.touched_boards.clear()
-        self._carry_out(decision)
-        wake, revisit = self._book.end_forgotten(touched), self._revisit
+        for action in decision.actions:
+            if isinstance(action, Infer):
+                self._infer(action)
+            elif isinstance(action, Answer):
+                case = lab.open.get(action.request) or book.case(action.request, "answered")
+                case.answer = action
+                book.fix(case, _DEGRADED if action.degraded else _COMPLETED)
+            else:
+                self._carry_out(action)
+        self._revisit = revisit = decision.revisit
+        if decision.notes:
+            self._remark(decision.notes)
+        if decision.replan:
+            self._plan()
+        wake = book.end_forgotten(touched)
         if wake is None or (revisit is not None and revisit < wake):
             wake = revisit
         if wake != self._wake:
             self._wake = wake
             self._out.append(WakeAt(wake))
 
-    def _carry_out(self, decision: Decision) -> None:
-        for action in decision.actions:
-            if isinstance(action, Infer):
-                self._infer(action)
-            elif isinstance(action, Answer):
-                case = self._lab.open.get(action.request) or self._open_case(action.request, "answered")
-                case.answer = action
-                self._book.fix(case, Outcome.DEGRADED if action.degraded else Outcome.COMPLETED)
-            elif isinstance(action, Load):
-                self._board(action.board)
-                self._book.load(action)
-                self._out.append(Dispatch(action.board, action))
-            elif isinstance(action, Cancel):
-                self._cancel(action)
-            else:
-                case = self._open_case(action.request, "rejected")
-                case.best_accuracy = action.best_accuracy
-                self._book.fix(case, Outcome.REJECTED, action.reason)
-        self._revisit = decision.revisit
-        if decision.notes:
-            self._out.extend(Remark(self._lab.now, text) for text in decision.notes)
-        if decision.replan:
-            self._plan()
+    def _carry_out(self, action: Load | Cancel | Reject) -> None:
+        """What is seldom ordered."""
+        if isinstance(action, Load):
+            self._board(action.board)
+            self._book.load(action)
+            self._out.append(Dispatch(action.board, action))
+        elif isinstance(action, Cancel):
+            self._cancel(action)
+        else:
+            case = self._book.case(action.request, "rejected")
+            case.best_accuracy = action.best_accuracy
+            self._book.fix(case, Outcome.REJECTED, action.reason)
 
     def _infer(self, order: Infer) -> None:
-        batch, board, lab = order.batch, order.board, self._lab
-        if board not in lab.states:
-            self._board(board)
-        if order.id in self._book.flights or not batch:
+        batch, board, book = order.batch, order.board, self._book
+        if order.id in book.flights or not batch:
             raise PolicyError(f"action {order.id} is already in flight or has an empty batch")
-        for item in batch:
-            if item.request not in lab.open:
-                self._open_case(item.request, "ordered an inference for")
         kind = (board, order.model, len(batch))
         estimate = self._estimates.get(kind)
         if estimate is None:
-            profile = lab.profiles.find(board, order.model)
+            profile = self._lab.profiles.find(board, order.model)
             estimate = profile.service_at(len(batch)) if profile is not None else 0
             self._estimates[kind] = estimate
-        self._out.append(Dispatch(board, order, self._book.infer(order, estimate)))
+        state = self._lab.states.get(board) or self._board(board)
+        self._out.append(Dispatch(board, order, book.infer(order, state, estimate)))
 
     def _cancel(self, cancel: Cancel) -> None:
         flight = self._book.flights.get(cancel.action)
@@ -305,11 +303,8 @@ class Core:
             )
         return board
 
-    def _open_case(self, request: RequestId, what: str) -> Case:
-        case = self._lab.open.get(request)
-        if case is None:
-            raise PolicyError(f"the policy {what} request {request}, which is not open")
-        return case
+    def _remark(self, notes: Iterable[str]) -> None:
+        self._out.extend(Remark(self._lab.now, text) for text in notes)
 
     def _plan(self) -> None:
         self._book.counters["plans"] += 1

@@ -38,6 +38,7 @@ class DemandMeter:
         self._steps: deque[tuple[Ns, dict[tuple[str, str | None], _Count]]] = deque()
         self._step: dict[tuple[str, str | None], _Count] = {}
         self._step_end: Ns = 0
+        self._fresh: list[Request] = []
         self._first: Ns | None = None
         self._bin_start: Ns = 0
         self._bin: dict[str, int] = {}
@@ -45,19 +46,10 @@ class DemandMeter:
         self._ewma: dict[str, float] = {}
 
     def saw(self, now: Ns, request: Request) -> None:
-        """Count one arrival."""
-        if now >= self._step_end or self._first is None:
+        """Note one arrival; those of a step are counted together when it is over."""
+        if now >= self._step_end:
             self._turn(now)
-        key = (request.task, request.group)
-        count = self._step.get(key)
-        if count is None:
-            count = self._step[key] = _Count()
-            self._seen[key] = None
-        count.n += 1
-        if request.deadline is not None:
-            slack = request.deadline - request.arrival
-            if count.slack is None or slack < count.slack:
-                count.slack = slack
+        self._fresh.append(request)
 
     def read(self, now: Ns) -> Demand:
         """Rates over the window, or over the time since the first arrival if that is shorter."""
@@ -90,8 +82,24 @@ class DemandMeter:
             group_task=group_task,
         )
 
+    def _count(self) -> None:
+        """Count what came since the last time, within the step that is under way."""
+        step, before, count = self._step, None, _Count()
+        for request in self._fresh:
+            key = (request.task, request.group)
+            if key != before:
+                before, count = key, step.get(key) or step.setdefault(key, _Count())
+                self._seen[key] = None
+            count.n += 1
+            if request.deadline is not None:
+                slack = request.deadline - request.arrival
+                if count.slack is None or slack < count.slack:
+                    count.slack = slack
+        self._fresh.clear()
+
     def _turn(self, now: Ns) -> None:
         """Begin a new step where the last one is over, and let go of what is older than the window."""
+        self._count()
         if self._first is None:
             self._first = self._bin_start = now
         if now >= self._step_end:

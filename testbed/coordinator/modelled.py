@@ -27,7 +27,7 @@ from testbed.units import Ns, S, to_s
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from testbed.model.action import ExitRule, Infer
+    from testbed.model.action import ExitRule, Infer, Item
     from testbed.model.ids import BoardId, ModelId
     from testbed.model.profile import HwProfile
 
@@ -81,8 +81,6 @@ class Answers:
         """What an item answers that leaves by ``rule``; ``reached`` is when each exit is reached after the start."""
         last = len(self._by_exit) - 1
         wanted = rule.min_confidence
-        if last == 0:
-            return self._by_exit[0][sample]
         for exit_, rows in enumerate(self._by_exit):
             result = rows[sample]
             early = exit_ < len(wanted) and result.confidence >= wanted[exit_]
@@ -90,7 +88,18 @@ class Answers:
                 return result
         raise AssertionError("a model has at least one exit")
 
+    def of(
+        self, batch: Sequence[Item], samples: Sequence[int], reached: Sequence[Ns]
+    ) -> tuple[tuple[ItemResult, ...], Ns]:
+        """What the items of a batch answer, and how long it runs: as far as its deepest item."""
+        if len(self._by_exit) == 1:
+            rows = self._by_exit[0]
+            return (rows[samples[0]],) if len(samples) == 1 else tuple([rows[s] for s in samples]), reached[0]
+        items = tuple([self.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True)])
+        return items, reached[max([item.exit for item in items])]
 
+
+_MODELLED = Origin.MODELLED
 _GRID = np.linspace(0.0, 1.0, 201)
 
 
@@ -119,31 +128,55 @@ class _Draws:
 
     def next(self) -> tuple[Ns, ...]:
         """Time to each exit [ns], never shorter at a later one."""
-        if not self._block:
-            u = self._rng.random(self._size)
-            self._size = min(2 * self._size, DRAWS)
-            times = np.array([np.interp(u, _GRID, table) for table in self._tables])
-            times = np.maximum.accumulate(times, axis=0)
-            self._block = list(zip(*times.astype(np.int64).tolist(), strict=True))
-        return self._block.pop()
+        block = self._block
+        if not block:
+            block = self._block = self._draw()
+        return block.pop()
+
+    def _draw(self) -> list[tuple[Ns, ...]]:
+        u = self._rng.random(self._size)
+        self._size = min(2 * self._size, DRAWS)
+        times = np.array([np.interp(u, _GRID, table) for table in self._tables])
+        times = np.maximum.accumulate(times, axis=0)
+        return list(zip(*times.astype(np.int64).tolist(), strict=True))
 
 
 class Flying:
-    """An order on a modelled board and the instants it will have; ``version`` grows when they change."""
+    """An order on a modelled board with the instants it will have; where these change, another one takes its place."""
 
-    __slots__ = (
-        "answered", "execution", "finished", "left", "order", "received", "service", "started", "version"
-    )  # fmt: skip
+    __slots__ = ("answered", "finished", "items", "left", "order", "received", "service", "started")
 
-    def __init__(self, order: Infer, left: Ns, received: Ns, service: Ns) -> None:
-        """The other instants are set by the lane."""
+    def __init__(
+        self, order: Infer, items: tuple[ItemResult, ...], left: Ns, received: Ns, service: Ns, free: Ns, reply: Ns
+    ) -> None:  # fmt: skip
+        """Start when it has arrived and its lane is free.
+
+        Args:
+            items: what it will answer. free: when its lane is. reply: time of the answer's way back.
+        """
         self.order = order
+        self.items = items
         self.left = left
         self.received = received
         self.service = service
-        self.started = self.finished = self.answered = 0
-        self.version = 0
-        self.execution: Execution | None = None
+        self.started = started = received if received > free else free
+        self.finished = finished = started + service
+        self.answered = finished + reply
+
+    def behind(self, free: Ns, reply: Ns) -> Flying:
+        """The same order on a lane that is free at another instant."""
+        return Flying(self.order, self.items, self.left, self.received, self.service, free, reply)
+
+    @property
+    def execution(self) -> Execution:
+        """What the board tells once it is over."""
+        return Execution(
+            received=self.received,
+            started=self.started,
+            finished=self.finished,
+            items=self.items,
+            origin=_MODELLED,
+        )
 
 
 class ModelledBoard:
@@ -217,31 +250,23 @@ class ModelledBoard:
     def take(self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns) -> Flying:
         """Accept an order that leaves the coordinator at ``now``; uploads queue on the link, batches on the lane."""
         free = self._up_free
-        self._up_free = self._wire.through(free if free > now else now, payload_bytes)
-        received = self._up_free + self._half
+        self._up_free = carried = self._wire.through(free if free > now else now, payload_bytes)
         model, batch = order.model, order.batch
         draws = self._draws.get((model, len(batch)))
         if draws is None:
             draws = self._draws[model, len(batch)] = _Draws(self._profiles[model], len(batch), self._rng)
-        reached = draws.next()
-        answers = self._answers[model]
-        items: tuple[ItemResult, ...]
-        if len(batch) == 1:
-            items = (answers.at(samples[0], batch[0].exit, reached),)
-            service = reached[items[0].exit]
-        else:
-            items = tuple(answers.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True))
-            service = reached[max(item.exit for item in items)]  # a batch runs as far as its deepest item
-        flying = Flying(order, now, received, service)
+        items, service = self._answers[model].of(batch, samples, draws.next())
         lane = self._lanes.get(order.instance)
         if lane is None:
             lane = self._lanes[order.instance] = deque()
-        # Forget what is finished, but keep the last: the next order queues behind it.
-        while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
-            lane.popleft()
-        free = lane[-1].finished if lane else 0
+        free = 0
+        if lane:
+            # Forget what is finished, but keep the last: the next order queues behind it.
+            while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
+                lane.popleft()
+            free = lane[-1].finished
+        flying = Flying(order, items, now, carried + self._half, service, free, self._reply)
         lane.append(flying)
-        self._schedule(flying, free, items)
         self.busy[model] += service
         return flying
 
@@ -263,18 +288,6 @@ class ModelledBoard:
         del lane[index]
         self.busy[flying.order.model] -= flying.service
         for place in range(index, len(lane)):
-            behind = lane[place]
             free = lane[place - 1].finished if place else 0
-            self._schedule(behind, free, behind.execution.items if behind.execution is not None else ())
+            lane[place] = lane[place].behind(free, self._reply)
         return list(lane)[index:]
-
-    def _schedule(self, flying: Flying, free: Ns, items: tuple[ItemResult, ...]) -> None:
-        """Set the instants of an order whose lane is free from ``free`` on."""
-        received = flying.received
-        flying.started = started = received if received > free else free
-        flying.finished = finished = started + flying.service
-        flying.answered = finished + self._reply
-        flying.version += 1
-        flying.execution = Execution(
-            received=received, started=started, finished=finished, items=items, origin=Origin.MODELLED
-        )

@@ -7,6 +7,7 @@ Seeded, and the same to the bit on every run.
 from __future__ import annotations
 
 import heapq
+import itertools
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -72,10 +73,10 @@ class VirtualTrial:
         self._records = records
         self._costs = costs or Costs()
         self._on_remark = on_remark
-        self._heap: list[tuple[Ns, int, ev.CoreEvent, Flying | None, int]] = []
+        self._heap: list[tuple[Ns, int, ev.CoreEvent | Flying]] = []
         self._flying: dict[ActionId, Flying] = {}
-        self._sequence = 0
-        self._wake = 0
+        self._sequence = itertools.count()
+        self._tick: ev.Tick | None = None
         self._now: Ns = 0
 
     def run(
@@ -100,8 +101,10 @@ class VirtualTrial:
         last = start
         for request in requests(start):
             last = request.arrival
-            self._drain(last)
-            self._handle(ev.Arrived(t=last, request=request))
+            if self._heap:
+                self._drain(last)
+            self._now = last
+            self._carry_out(self._core.handle(ev.Arrived(t=last, request=request)))
         self._drain(last + limit, only_open=True)
         if self._core.open_requests:
             self._end(ev.Stop(t=last + limit, reason="not answered when the trial's limit passed"))
@@ -120,26 +123,26 @@ class VirtualTrial:
 
     def _drain(self, until: Ns, *, only_open: bool = False) -> None:
         """Let everything happen that happens up to an instant, or until no request is open any more."""
-        heap, core = self._heap, self._core
+        heap, core, flights = self._heap, self._core, self._flying
         while heap and heap[0][0] <= until and (not only_open or core.open_requests):
-            _t, _, event, flying, version = heapq.heappop(heap)
-            if flying is not None:
-                if version != flying.version or flying.order.id not in self._flying:
+            t, _, event = heapq.heappop(heap)
+            if isinstance(event, Flying):
+                action = event.order.id
+                if flights.get(action) is not event:
                     continue  # it was moved, or taken back
-                self._land(flying)
-            elif version and version != self._wake:
+                del flights[action]
+                event = ev.Executed(
+                    t=t, action=action, execution=event.execution, boot=ON_COORDINATOR, sent=event.left
+                )
+            elif isinstance(event, ev.Tick) and event is not self._tick:
                 continue  # another wake-up took its place
-            self._handle(event)
+            if t > self._now:
+                self._now = t
+            self._carry_out(core.handle(event))
 
-    def _land(self, flying: Flying) -> None:
-        """Forget an order that is over, and tell when it had left: stamped as it was, told when somebody may ask."""
-        order = flying.order
-        del self._flying[order.id]
-        self._core.handle(ev.Sent(t=flying.left, action=order.id))
-
-    def _at(self, t: Ns, event: ev.CoreEvent, flying: Flying | None = None, version: int = 0) -> None:
-        self._sequence += 1
-        heapq.heappush(self._heap, (t, self._sequence, event, flying, version))
+    def _at(self, t: Ns, event: ev.CoreEvent | Flying) -> None:
+        """Let something happen at an instant; what was put first comes first."""
+        heapq.heappush(self._heap, (t, next(self._sequence), event))
 
     def _handle(self, event: ev.CoreEvent) -> None:
         if event.t > self._now:
@@ -149,14 +152,14 @@ class VirtualTrial:
     def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Dispatch):
-                self._dispatch(self._boards[effect.board], effect.order, effect.samples)
+                self._dispatch(effect)
             elif isinstance(effect, Close):
                 self._records.write(effect.record)
             elif isinstance(effect, WakeAt):
-                self._wake += 1
+                self._tick = None
                 if effect.t is not None:
-                    t = max(effect.t, self._now)
-                    self._at(t, ev.Tick(t=t), None, self._wake)
+                    self._tick = ev.Tick(t=max(effect.t, self._now))
+                    self._at(self._tick.t, self._tick)
             elif isinstance(effect, Remark):
                 self._on_remark(effect.t, effect.text)
             else:
@@ -164,13 +167,15 @@ class VirtualTrial:
                 placement = self._policy.plan(effect.demand, effect.lab)
                 self._at(ready, ev.PlanReady(t=ready, placement=placement, cost=self._costs.plan))
 
-    def _dispatch(self, board: ModelledBoard, order: Infer | Load | Cancel, samples: tuple[int, ...]) -> None:
+    def _dispatch(self, effect: Dispatch) -> None:
+        order, board = effect.order, self._boards[effect.board]
         leaves = self._now + self._costs.decide
         if isinstance(order, Infer):
+            samples = effect.samples
             flying = board.take(order, samples, self._payload_bytes(order, samples), leaves)
             self._flying[order.id] = flying
             if board.residency.holds(order.model, flying.received):
-                self._answer(flying)
+                self._at(flying.answered, flying)
             else:
                 self._fail(board, flying, flying.received)
         elif isinstance(order, Load):
@@ -193,22 +198,11 @@ class VirtualTrial:
 
     def _fail(self, board: ModelledBoard, flying: Flying, arrives: Ns) -> None:
         """An order whose model is not there when it arrives, or is taken away before it starts."""
-        behind = board.cancel(flying, arrives - 1)
-        if behind is None:
+        if not self._take_back(board, flying, arrives - 1):
             return
-        self._land(flying)
-        for moved in behind:
-            self._answer(moved)
         t = arrives + board.link.rtt - board.link.rtt // 2
         error = f"{flying.order.model!r} is not resident"
         self._at(t, ev.Failed(t=t, action=flying.order.id, error=error))
-
-    def _answer(self, flying: Flying) -> None:
-        assert flying.execution is not None
-        event = ev.Executed(
-            t=flying.answered, action=flying.order.id, execution=flying.execution, boot=ON_COORDINATOR
-        )
-        self._at(flying.answered, event, flying, flying.version)
 
     def _cancel(self, board: ModelledBoard, order: Cancel, leaves: Ns) -> None:
         """Whole actions are taken back if they have not started; single items of a batch run on."""
@@ -216,11 +210,23 @@ class VirtualTrial:
         if flying is None or order.requests is not None:
             return
         arrives = board.reached(leaves)
-        behind = board.cancel(flying, arrives)
-        if behind is None:
+        if not self._take_back(board, flying, arrives):
             return
-        self._land(flying)
-        for moved in behind:
-            self._answer(moved)
         t = arrives + board.link.rtt // 2
         self._at(t, ev.Cancelled(t=t, action=order.action, stage="before_start"))
+
+    def _take_back(self, board: ModelledBoard, flying: Flying, arrives: Ns) -> bool:
+        """Whether an order had not started yet and is forgotten now; those behind it move up.
+
+        When it had left is told now that somebody may ask.
+        """
+        behind = board.cancel(flying, arrives)
+        if behind is None:
+            return False
+        order = flying.order
+        del self._flying[order.id]
+        self._core.handle(ev.Sent(t=flying.left, action=order.id))
+        for moved in behind:
+            self._flying[moved.order.id] = moved
+            self._at(moved.answered, moved)
+        return True

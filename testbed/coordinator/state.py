@@ -6,6 +6,7 @@ the live objects typed as read-only, so that no event costs a copy.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -46,14 +47,10 @@ class BoardSetup(Struct, frozen=True, kw_only=True):
 class Case:
     """An open request: implements ``CaseView``."""
 
-    # Defaults stand on the class: most requests never set most of them.
-    outcome: Outcome | None = None
-    answer: Answer | None = None
-    ended: Ns = 0
-    reason = ""
-    best_accuracy: float | None = None
-    predicted_finish: Ns | None = None
-    predicted_accuracy: float | None = None
+    __slots__ = (
+        "answer", "best_accuracy", "ended", "in_flight", "outcome", "predicted_accuracy", "predicted_finish", "reason",
+        "request", "seen", "steps",
+    )  # fmt: skip
 
     def __init__(self, request: Request, seen: Ns) -> None:
         """A request that was just seen."""
@@ -61,6 +58,13 @@ class Case:
         self.seen = seen
         self.steps: list[Step] = []
         self.in_flight: dict[ActionId, Infer] = {}
+        self.outcome: Outcome | None = None
+        self.answer: Answer | None = None
+        self.ended: Ns = 0
+        self.reason = ""
+        self.best_accuracy: float | None = None
+        self.predicted_finish: Ns | None = None
+        self.predicted_accuracy: float | None = None
 
 
 class Flight:
@@ -102,7 +106,6 @@ class BoardState:
         self.version = 0
         self._lab = lab
         self._free_at: list[Ns] = [0]
-        self._outstanding: list[dict[ActionId, Ns]] = [{}]
         self._owed: list[Ns] = [0]
 
     @property
@@ -118,7 +121,6 @@ class BoardState:
         """Make room for so many instances."""
         while len(self._free_at) < instances:
             self._free_at.append(0)
-            self._outstanding.append({})
             self._owed.append(0)
 
     def changed(self) -> None:
@@ -126,28 +128,29 @@ class BoardState:
         self.version += 1
         self._lab.touched_boards[self.id] = None
 
-    def took(self, action: ActionId, instance: int, now: Ns, estimate: Ns, items: int) -> None:
+    def took(self, instance: int, now: Ns, estimate: Ns, items: int) -> None:
         """An order was sent to an instance."""
-        if instance >= len(self._free_at):
+        frees = self._free_at
+        if instance >= len(frees):
             self.grow(instance + 1)
-        free = self._free_at[instance]
-        self._free_at[instance] = (free if free > now else now) + estimate
-        self._outstanding[instance][action] = estimate
+        free = frees[instance]
+        frees[instance] = (free if free > now else now) + estimate
         self._owed[instance] += estimate
         self.queued += items
         self._lab.touched_boards[self.id] = None
 
-    def told(self) -> None:
-        """One of the items sent there has settled."""
-        self.queued -= 1
+    def told(self, items: int) -> None:
+        """So many of the items sent there have settled."""
+        self.queued -= items
         self._lab.touched_boards[self.id] = None
 
-    def settled(self, action: ActionId, instance: int, now: Ns) -> None:
-        """An order is over; re-estimate from what is still outstanding."""
-        estimate = self._outstanding[instance].pop(action, None)
-        if estimate is not None:
-            self._owed[instance] -= estimate
-            self._free_at[instance] = now + self._owed[instance]
+    def settled(self, instance: int, now: Ns, estimate: Ns, items: int) -> None:
+        """An order taken with this estimate is over with its last items; re-estimate from what is outstanding."""
+        owed = self._owed
+        owed[instance] = left = owed[instance] - estimate
+        self._free_at[instance] = now + left
+        self.queued -= items
+        self._lab.touched_boards[self.id] = None
 
     def snapshot(self) -> BoardSnapshot:
         """A copy for the slow path."""
@@ -205,18 +208,13 @@ class LabState:
         self.finished: Sequence[Ended] = self.closed
         self.finished_count = 0
         self.meter = DemandMeter()
+        self.new_id: Callable[[], ActionId] = itertools.count(first_action).__next__
         self._payload_bytes = payload_bytes
-        self._last_id = first_action - 1
 
     @property
     def demand(self) -> Demand:
         """What is being asked lately."""
         return self.meter.read(self.now)
-
-    def new_id(self) -> ActionId:
-        """Count up."""
-        self._last_id += 1
-        return self._last_id
 
     def payload_bytes(self, request: RequestId, codec: str = "raw") -> int:
         """Size on the link [bytes]."""

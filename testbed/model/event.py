@@ -32,11 +32,12 @@ class Sent(Event, frozen=True, gc=False, kw_only=True, tag="sent"):
 
 
 class Executed(Event, frozen=True, gc=False, kw_only=True, tag="executed"):
-    """A board answered."""
+    """A board answered; ``sent`` is when the order had left, where no `Sent` told it before."""
 
     action: ActionId
     execution: Execution
     boot: int = 0
+    sent: Ns | None = None
 
 
 class Failed(Event, frozen=True, gc=False, kw_only=True, tag="failed"):

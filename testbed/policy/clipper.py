@@ -110,7 +110,7 @@ class Clipper:
 
     def decide(self, now: Ns, view: View) -> Decision:
         """Answer what came back, then fill every free lane with the oldest requests."""
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, view.touched_boards)]
+        actions = self._residents.missing(view, view.placement.hosted, view.touched_boards)
         queues: dict[TaskId, list[CaseView]] = {}
         seen: set[int] = set()
         for case in view.waiting.values():

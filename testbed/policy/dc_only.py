@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from testbed.model.action import Action, Answer, Decision
+from testbed.model.action import Answer, Decision
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import DC, PolicySettings
@@ -63,7 +63,7 @@ class DcOnly:
     def decide(self, now: Ns, view: View) -> Decision:
         """Order what came, answer what was told, and try a failed attempt once more elsewhere."""
         changed = self._fleet.see(view)
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
+        actions = self._residents.missing(view, view.placement.hosted, changed)
         given: dict[BoardId, int] = {}
         for case in view.waiting.values():
             last = case.steps[-1] if case.steps else None

@@ -80,7 +80,7 @@ class EdgeOnly:
     def decide(self, now: Ns, view: View) -> Decision:
         """Order what came, answer what was told, and try a failed attempt once more elsewhere."""
         changed = self._fleet.see(view)
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
+        actions = self._residents.missing(view, view.placement.hosted, changed)
         given: dict[BoardId, int] = {}
         for case in view.waiting.values():
             last = case.steps[-1] if case.steps else None

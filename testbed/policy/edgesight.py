@@ -47,6 +47,8 @@ from testbed.policy.speculation import Mode, Utilisation, wanted
 from testbed.policy.thresholds import Threshold, ThresholdTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testbed.model.execution import Step
     from testbed.model.ids import BoardId
     from testbed.model.request import Request
@@ -93,8 +95,10 @@ class EdgeSight:
         """
         self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
         self._serial = self._options.mode is Mode.SERIAL
+        self._shadowing = self._options.shadow_frac > 0.0
         settings = _only(settings, self._options.frontends)
         self._courses = Courses(settings)
+        self._fleet = self._courses.fleet
         self._judge_by = judge
         self._seed = settings.seed
         self._dc = frozenset(settings.sites.get(DC, ()))
@@ -113,12 +117,12 @@ class EdgeSight:
 
     def decide(self, now: Ns, view: View) -> Decision:
         """See to every request that waits, and to those that were asked twice and got a first answer."""
-        changed = self._courses.fleet.see(view)
-        if self._deaf:  # a new connection may bring a channel
-            self._deaf.difference_update(b for b in changed if view.boards[b].health is Health.DOWN)
-        actions: list[Action] = [*self._residents.missing(view, view.placement.hosted, changed)]
+        changed = self._fleet.see(view)
+        if self._deaf:
+            self._hear_again(view, changed)
+        actions = self._residents.missing(view, view.placement.hosted, changed)
         given: dict[BoardId, int] = {}
-        notes = self._hear_shadows(view)
+        notes = self._hear_shadows(view) if self._shadowing else ()
         for case in view.waiting.values():
             steps = case.steps
             if not steps:
@@ -162,7 +166,7 @@ class EdgeSight:
             view,
             now,
             request,
-            course.affordable(request),
+            course.teams if request.max_energy_j is None else course.affordable(request),
             size,
             escalation=direct.finish - now if direct is not None and not at_once else 0,
             max_ahead=self._options.max_ahead,
@@ -261,8 +265,7 @@ class EdgeSight:
         """Answer with a step if it may stand."""
         request = case.request
         if last.board in self._dc:
-            asked_edge = any(step.ok and step.board not in self._dc for step in case.steps)
-            short = not course.feasible or not (asked_edge or course.direct_ok)
+            short = not course.feasible or not (course.direct_ok or self._asked_edge(case))
             actions.append(_answer(request, last, degraded=short))
             return True
         row = (
@@ -270,12 +273,21 @@ class EdgeSight:
             if last.lost_frac
             else course.rows.get(last.model)
         )
-        if row is None or not self._judge_by(request, self._guard.row(row), last):
+        shadowing = self._shadowing
+        if row is None or not self._judge_by(request, self._guard.row(row) if shadowing else row, last):
             return False
-        if self._options.shadow_frac > 0.0:
+        if shadowing:
             self._shadow(view, case, row, actions, given)
         actions.append(_answer(request, last, degraded=not course.feasible))
         return True
+
+    def _asked_edge(self, case: CaseView) -> bool:
+        """A frontend has answered, and was not sure enough."""
+        return any(step.ok and step.board not in self._dc for step in case.steps)
+
+    def _hear_again(self, view: View, changed: Iterable[BoardId]) -> None:
+        """A new connection may bring a channel for lossy orders."""
+        self._deaf.difference_update(b for b in changed if view.boards[b].health is Health.DOWN)
 
     def _again(
         self, now: Ns, view: View, case: CaseView, actions: list[Action], given: dict[BoardId, int]
@@ -302,8 +314,9 @@ class EdgeSight:
     def _order(
         self, view: View, request: Request, pick: Pick, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
-        edge = pick.board not in self._dc and pick.board not in self._deaf
-        transport = self._options.transport if edge else Transport.RELIABLE
+        transport = self._options.transport
+        if transport is not Transport.RELIABLE and (pick.board in self._dc or pick.board in self._deaf):
+            transport = Transport.RELIABLE
         actions.append(infer(view, request.id, pick, transport))
         given[pick.board] = given.get(pick.board, 0) + 1
 

@@ -9,7 +9,6 @@ view says that it was touched. A choice costs what the kinds of boards cost, not
 
 from __future__ import annotations
 
-import bisect
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -32,7 +31,7 @@ class _Shelf:
     """Boards that are interchangeable for the moment.
 
     Attributes:
-        sets: boards by the number of items on their way, each a bit at its place. numbers: those that occur, rising.
+        sets: boards by the number of items on their way, each a bit at its place.
     """
 
     def __init__(self, board: BoardView) -> None:
@@ -43,7 +42,7 @@ class _Shelf:
         )
         self.ways: dict[int, Ns] = {}
         self.sets: dict[int, int] = {}
-        self.numbers: list[int] = []
+        self._numbers: list[int] = []
 
     def way(self, payload_bytes: int) -> Ns:
         """Time of a payload there, on a line that is free, and of its answer back."""
@@ -52,6 +51,13 @@ class _Shelf:
             found = self.ways[payload_bytes] = 2 * self.half + int(payload_bytes * S / self.up_bytes_per_s)
         return found
 
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The numbers of items that occur, rising; sorted when asked, since most choices stop at an idle board."""
+        if len(self._numbers) != len(self.sets):
+            self._numbers = sorted(self.sets)
+        return self._numbers
+
     def put(self, queued: int, bit: int) -> None:
         """A board comes, with so many items on their way."""
         sets = self.sets
@@ -59,16 +65,32 @@ class _Shelf:
             sets[queued] |= bit
         else:
             sets[queued] = bit
-            bisect.insort(self.numbers, queued)
+            self._numbers = []
+
+    def move(self, before: int, after: int, bit: int) -> None:
+        """A board's number of items changes."""
+        sets = self.sets
+        left = sets[before] ^ bit
+        if left:
+            sets[before] = left
+        else:
+            del sets[before]
+            self._numbers = []
+        if after in sets:
+            sets[after] |= bit
+        else:
+            sets[after] = bit
+            self._numbers = []
 
     def drop(self, queued: int, bit: int) -> None:
         """A board goes."""
-        left = self.sets[queued] ^ bit
+        sets = self.sets
+        left = sets[queued] ^ bit
         if left:
-            self.sets[queued] = left
+            sets[queued] = left
         else:
-            del self.sets[queued]
-            self.numbers.remove(queued)
+            del sets[queued]
+            self._numbers = []
 
 
 class _Slot:
@@ -92,6 +114,7 @@ class Alike:
         self.boards = tuple(boards)
         self.slots = [_Slot(self, 1 << place) for place in range(len(boards))]
         self.shelves: dict[_Shape, _Shelf] = {}
+        self._only: _Shelf | None = None
         self._places = {name: place for place, name in enumerate(boards)}
 
     def place(self, slot: _Slot, board: BoardView) -> None:
@@ -105,6 +128,7 @@ class Alike:
         shelf = self.shelves.get(shape)
         if shelf is None:
             shelf = self.shelves[shape] = _Shelf(board)
+        self._only = shelf if len(self.shelves) == 1 else None
         shelf.put(board.queued, slot.bit)
         slot.shelf, slot.version, slot.queued = shelf, board.version, board.queued
 
@@ -118,7 +142,6 @@ class Alike:
         now: Ns,
         runner: Runner,
         payload_bytes: int,
-        *,
         most: int | None = None,
         without: Collection[BoardId] = (),
         given: Mapping[BoardId, int] | None = None,
@@ -131,18 +154,29 @@ class Alike:
             most: leave out boards with more items than this on their way.
             without: leave out these. given: items given out in this very decision, which the view does not show yet.
         """
-        if len(self.shelves) == 1 and not given and not without:
+        shelf = self._only
+        if shelf is not None and not given and not without:
             # By far the most frequent case: all alike in every respect, and the first that is idle stands for all.
-            [shelf] = self.shelves.values()
             idle = shelf.sets.get(0)
             if idle is not None and runner.model in shelf.models:
-                way = shelf.ways.get(payload_bytes)
-                if way is None:
-                    way = shelf.way(payload_bytes)
+                way = shelf.ways.get(payload_bytes) or shelf.way(payload_bytes)
                 board = self.boards[(idle & -idle).bit_length() - 1]
                 return Pick(runner, board, 0, now + way + runner.service)
             if most == 0:
                 return None
+        return self._search(view, now, runner, payload_bytes, most, without, given)
+
+    def _search(
+        self,
+        view: View,
+        now: Ns,
+        runner: Runner,
+        payload_bytes: int,
+        most: int | None,
+        without: Collection[BoardId],
+        given: Mapping[BoardId, int] | None,
+    ) -> Pick | None:
+        """As `soonest`, shelf by shelf and number by number."""
         names, boards = self.boards, view.boards
         best: Pick | None = None
         rank = (0, 0, 0)
@@ -224,17 +258,16 @@ class Fleet:
         boards, slots = view.boards, self._slots
         changed: list[BoardId] = []
         for name in view.touched_boards:
-            if name not in slots:
+            slot = slots.get(name)
+            if slot is None:
                 continue
-            slot, board = slots[name], boards[name]
-            before, shelf = slot.queued, slot.shelf
+            board, shelf = boards[name], slot.shelf
             if shelf is None or board.version != slot.version:
                 slot.alike.place(slot, board)
                 changed.append(name)
-            elif board.queued != before:
-                slot.queued = board.queued
-                shelf.drop(before, slot.bit)
-                shelf.put(board.queued, slot.bit)
+            elif (queued := board.queued) != slot.queued:
+                shelf.move(slot.queued, queued, slot.bit)
+                slot.queued = queued
         return changed
 
 

@@ -24,6 +24,7 @@ from testbed.units import Ns, S
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from testbed.model.action import Action
     from testbed.model.ids import RequestId
     from testbed.model.placement import Hosted
     from testbed.model.profile import HwProfile
@@ -145,7 +146,7 @@ def soonest(
     best: Pick | None = None
     for team in teams:
         for runner in team.runners:
-            found = team.alike.soonest(view, now, runner, payload_bytes, without=without, given=given)
+            found = team.alike.soonest(view, now, runner, payload_bytes, None, without, given)
             if found is not None and (best is None or found.finish < best.finish):
                 best = found
     return best
@@ -183,26 +184,21 @@ def least_powerful(
     promise = 0 if deadline is None else deadline - round(reserve_frac * (deadline - now))
     otherwise: Pick | None = None
     hope = 0.0
-    last = len(teams) - 1
-    for index, team in enumerate(teams):
-        weak = index != last
+    strongest = teams[-1] if teams else None
+    for team in teams:
+        weak = team is not strongest
+        most = max_ahead if weak else None
+        find = team.alike.soonest
         best: Pick | None = None
         cost = 0.0
         for runner in team.runners:
-            if weak and runner.p_off > max_offload:
+            p_off = runner.p_off
+            if weak and p_off > max_offload:
                 continue
-            found = team.alike.soonest(
-                view,
-                now,
-                runner,
-                payload_bytes,
-                most=max_ahead if weak else None,
-                without=without,
-                given=given,
-            )
+            found = find(view, now, runner, payload_bytes, most, without, given)
             if found is None:
                 continue
-            mean = found.finish + runner.p_off * escalation
+            mean = found.finish + p_off * escalation
             if best is None or mean < cost:
                 best, cost = found, mean
         if best is None:
@@ -244,8 +240,8 @@ class Residents:
         self._hosted: tuple[Hosted, ...] = ()
         self._wanted: dict[BoardId, list[Hosted]] = {}
 
-    def missing(self, view: View, hosted: tuple[Hosted, ...], changed: Collection[BoardId]) -> Sequence[Load]:
-        """Loads for what should be resident and is neither that nor on its way.
+    def missing(self, view: View, hosted: tuple[Hosted, ...], changed: Collection[BoardId]) -> list[Action]:
+        """Loads for what should be resident and is neither that nor on its way, in a new list.
 
         Args:
             changed: boards whose health, link or models changed since the last call.
@@ -258,8 +254,8 @@ class Residents:
                 self._wanted.setdefault(host.board, []).append(host)
             boards = self._wanted
         elif not changed:
-            return ()
-        loads: list[Load] = []
+            return []
+        loads: list[Action] = []
         for name in boards:
             board = view.boards[name]
             for host in self._wanted.get(name, ()):

@@ -204,7 +204,7 @@ class TrialWriter:
         if self._fd < 0:
             raise StoreError("attempt has ended", file=self.path)
         block = self._block
-        self._encoder.encode_into(entry, block, len(block))
+        self._encoder.encode_into(entry, block, -1)
         block += b"\n"
         if len(block) >= self._block_bytes:
             self._flush()

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from testbed.campaign.data import TaskData
+from testbed.campaign.data import Data, TaskData
 from testbed.errors import ConfigError
 from testbed.model.request import Request
 
@@ -29,8 +29,13 @@ def test_inputs_come_by_index_and_truth_belongs_to_them(data):
     assert data.images.shape == (2000, 1, 28, 28)
     np.testing.assert_array_equal(data.inputs((5,)), data.images[5:6])
     np.testing.assert_array_equal(data.inputs((5, 3)), data.images[[5, 3]])
-    request = Request(id=0, task=TASK, sample=5, arrival=0)
-    assert data.truth(request) == data.labels[5]
+    assert data.truth[5] == data.labels[5]
+    assert data.input_bytes == 784
+
+
+def test_what_is_asked_of_all_tasks_comes_from_the_request_s_own():
+    data, request = Data({TASK: None}), Request(id=0, task=TASK, sample=5, arrival=0)
+    assert data.truth(request) == data.tasks[TASK].labels[5]
     assert data.payload_bytes(request, "raw") == 784
 
 

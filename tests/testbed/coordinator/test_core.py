@@ -100,6 +100,24 @@ def test_a_request_goes_out_comes_back_and_is_recorded_once() -> None:
     assert core.handle(ev.Executed(t=10, action=order.id, execution=execution())) == []
 
 
+def test_an_answer_may_tell_itself_when_its_order_had_left() -> None:
+    core = make(once)
+    [order] = dispatched(core.handle(arrived(5)))
+    assert isinstance(order, Infer)
+    [record] = closed(core.handle(ev.Executed(t=9, action=order.id, execution=execution(), sent=7)))
+    assert record.steps[0].sent == 7
+
+
+def test_deadlines_of_requests_that_have_ended_do_not_pile_up() -> None:
+    core = make(once)
+    for i in range(1000):
+        [order] = dispatched(core.handle(arrived(i, i, deadline=10**9)))
+        assert isinstance(order, Infer)
+        core.handle(ev.Executed(t=i, action=order.id, execution=execution()))
+    assert core.open_requests == 0
+    assert len(core._book._deadlines) <= 100
+
+
 def test_a_failed_attempt_without_retry_is_failed_with_its_reason() -> None:
     core = make(once)
     [order] = dispatched(core.handle(arrived(5)))
