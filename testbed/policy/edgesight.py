@@ -2,8 +2,8 @@
 
 In the manner of EdgeSight (arXiv 2405.19213), whose full text was not available to us: confidence scaling and stopping
 a backend that was started are its ideas, the thresholds (`testbed.policy.confidence`), the choice of boards
-(`testbed.policy.runners`), of the mode (`testbed.policy.speculation`) and the drift guard (`testbed.policy.guard`) are
-ours.
+(`testbed.policy.runners`), of the mode (`testbed.policy.speculation`) and the drift guard (`testbed.policy.shadows`,
+`testbed.policy.guard`) are ours.
 
 What a request may meet::
 
@@ -34,15 +34,15 @@ from msgspec import Struct, structs
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.action import Action, Answer, Cancel, Decision, Reject, Transport
 from testbed.model.execution import NO_DATAGRAMS
-from testbed.model.ids import ModelId, RequestId
+from testbed.model.ids import ModelId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
 from testbed.model.view import Health
 from testbed.policy import DC, PolicySettings
 from testbed.policy.courses import Course, Courses
-from testbed.policy.guard import DriftGuard
-from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence, coin
+from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence
 from testbed.policy.runners import Pick, Residents, infer, least_powerful, soonest
+from testbed.policy.shadows import Shadows
 from testbed.policy.speculation import Mode, Utilisation, wanted
 from testbed.policy.thresholds import Threshold, ThresholdTable
 
@@ -95,20 +95,16 @@ class EdgeSight:
         """
         self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
         self._serial = self._options.mode is Mode.SERIAL
-        self._shadowing = self._options.shadow_frac > 0.0
         settings = _only(settings, self._options.frontends)
         self._courses = Courses(settings)
         self._fleet = self._courses.fleet
         self._judge_by = judge
-        self._seed = settings.seed
         self._dc = frozenset(settings.sites.get(DC, ()))
         self._residents = Residents()
         self._hosted = self._courses.hosted()
         self._used = Utilisation()
         assert settings.thresholds is not None
-        self._guard = DriftGuard(settings.thresholds)
-        self._shadows: dict[RequestId, Threshold] = {}
-        self._heard = 0
+        self._shadows = Shadows(settings.thresholds, self._dc, self._options.shadow_frac, settings.seed)
         self._deaf: set[BoardId] = set()
 
     def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
@@ -122,7 +118,7 @@ class EdgeSight:
             self._hear_again(view, changed)
         actions = self._residents.missing(view, view.placement.hosted, changed)
         given: dict[BoardId, int] = {}
-        notes = self._hear_shadows(view) if self._shadowing else ()
+        notes = self._shadows.hear(view) if self._shadows.cast else ()
         for case in view.waiting.values():
             steps = case.steps
             if not steps:
@@ -273,10 +269,10 @@ class EdgeSight:
             if last.lost_frac
             else course.rows.get(last.model)
         )
-        shadowing = self._shadowing
-        if row is None or not self._judge_by(request, self._guard.row(row) if shadowing else row, last):
+        shadows = self._shadows
+        if row is None or not self._judge_by(request, shadows.row(row) if shadows.cast else row, last):
             return False
-        if shadowing:
+        if shadows.cast:
             self._shadow(view, case, row, actions, given)
         actions.append(_answer(request, last, degraded=not course.feasible))
         return True
@@ -327,7 +323,7 @@ class EdgeSight:
     ) -> None:
         """Have some of the answers that stand checked; ordered before the answer, which closes the request."""
         request = case.request
-        if row.agreement is None or coin(self._seed, "shadow", request) >= self._options.shadow_frac:
+        if not self._shadows.wanted(request, row):
             return
         if not any(order.board in self._dc for order in case.in_flight.values()):
             size = view.payload_bytes(request.id)
@@ -335,26 +331,7 @@ class EdgeSight:
             if pick is None:
                 return
             self._order(view, request, pick, actions, given)
-        self._shadows[request.id] = row
-
-    def _hear_shadows(self, view: View) -> tuple[str, ...]:
-        """Learn from the shadows that have ended since; what was changed."""
-        if not self._shadows:
-            self._heard = view.finished_count
-            return ()
-        new = min(view.finished_count - self._heard, len(view.finished))
-        self._heard = view.finished_count
-        notes = []
-        for i in range(new, 0, -1):
-            end = view.finished[-i]
-            row = self._shadows.pop(end.request.id, None)
-            if row is None:
-                continue
-            edge = [s for s in end.steps if s.ok and s.board not in self._dc]
-            backend = [s for s in end.steps if s.ok and s.board in self._dc]
-            if edge and backend:
-                notes.append(self._guard.saw(row, edge[-1].label == backend[-1].label))
-        return tuple(note for note in notes if note)
+        self._shadows.begin(request, row)
 
 
 def _only(settings: PolicySettings, frontends: tuple[ModelId, ...]) -> PolicySettings:
