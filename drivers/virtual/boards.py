@@ -23,6 +23,7 @@ from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
 from drivers.virtual.machine.config import MachineConfig, Rail
+from drivers.virtual.machine.thermal import Heat
 from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
 from testbed.errors import ConfigError
@@ -62,6 +63,7 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         spin_us: how long before a deadline pacing spins instead of sleeping.
         realtime: ask to run before ordinary processes, which needs the right to (root, or an rtprio limit).
         boot_ms: how long a reboot takes.
+        heat: how it warms up under load, and when it is throttled; left out, it tells no temperature.
     """
 
     answers: Literal["infer", "replay"] = "infer"
@@ -72,6 +74,7 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     spin_us: int = 600
     realtime: bool = True
     boot_ms: int = 500
+    heat: Heat | None = None
 
 
 class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -207,6 +210,7 @@ def _machine(
         spin_ns=options.spin_us * US,
         realtime=options.realtime,
         boot_ms=options.boot_ms,
+        heat=options.heat,
         rails=rails,
         baud=baud,
         port=port,

@@ -13,6 +13,7 @@ from drivers.virtual.machine.load import Load
 from drivers.virtual.machine.pacing import PacedRuntime
 from drivers.virtual.machine.power import VirtualIna3221
 from drivers.virtual.machine.replay import read_replay
+from drivers.virtual.machine.thermal import VirtualThermal
 from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, take_priority
 
 if TYPE_CHECKING:
@@ -32,10 +33,13 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
     with ExitStack() as stack:
         if config.rails:
             stack.enter_context(VirtualIna3221(config.root, config.rails, load, seed=config.seed))
+        thermal = None
+        if config.heat is not None:
+            thermal = stack.enter_context(VirtualThermal(config.root, config.heat, load))
         return agent_main(
             [*arguments, "--sysfs-root", str(config.root)],
             clock=clock,
-            runtimes={"onnxruntime": lambda: paced(config, clock, load)},
+            runtimes={"onnxruntime": lambda: paced(config, clock, load, thermal)},
             facts={
                 "virtual": True,
                 "boot_id": boot_id,
@@ -46,7 +50,9 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
         )
 
 
-def paced(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime:
+def paced(
+    config: MachineConfig, clock: SkewedClock, load: Load, thermal: VirtualThermal | None = None
+) -> PacedRuntime:
     """The agent's onnxruntime, paced by the board's profiles."""
     replaying = config.answers == "replay"
     return PacedRuntime(
@@ -63,4 +69,5 @@ def paced(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime
         else {},
         audit_frac=config.audit_frac,
         work=load.executing,
+        slowness=(lambda: thermal.slowness) if thermal is not None else None,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from drivers.virtual.machine.thermal import Heat
 from testbed.model.profile import HwProfile
 
 HOME = "home/testbed"
@@ -40,7 +41,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         realtime: the board's processes ask to run before ordinary ones.
         profiles: by model; a model without one cannot be loaded.
         predictions: by model, ``.npz`` of stored probabilities. predictions_sha256: their hashes.
-        rails: metered rails; none for a board without sensors.
+        rails: metered rails; none for a board without sensors. heat: how it warms up, ``None`` if it does not.
         facts: laid over what the agent reports in its greeting.
         baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
             its terminal is published under.
@@ -61,6 +62,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     spin_ns: int = 600_000
     realtime: bool = True
     rails: tuple[Rail, ...] = ()
+    heat: Heat | None = None
     facts: dict[str, str | int | float | bool] = {}
     baud: int = 115_200
     agent: Path | None = None

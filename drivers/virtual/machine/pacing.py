@@ -56,6 +56,7 @@ class PacedRuntime:
         replays: Mapping[str, Replay] | None = None,
         audit_frac: float = 0.01,
         work: Work | None = None,
+        slowness: Callable[[], float] | None = None,
     ) -> None:
         """Pace ``inner``.
 
@@ -68,6 +69,7 @@ class PacedRuntime:
             replays: stored answers by model; models without them are really run.
             audit_frac: share of replayed executions that are run as well and compared.
             work: entered while a model executes, e.g. to draw power.
+            slowness: how many times the drawn time an execution takes that begins now, e.g. when it is throttled.
         """
         self._inner = inner
         self._profiles = profiles
@@ -76,6 +78,7 @@ class PacedRuntime:
         self._replays = dict(replays or {})
         self._audit_frac = audit_frac
         self._work = work or (lambda model: nullcontext())
+        self._slowness = slowness or (lambda: 1.0)
         self._paces = random.Random(f"pace/{seed}")
         self._audits = random.Random(f"audit/{seed}")
         self._guard = threading.Lock()
@@ -111,15 +114,16 @@ class PacedRuntime:
     ) -> Outcome:
         """Answer, then wait until the drawn service time has passed; the agent calls it once at a time per lane."""
         start = time.monotonic_ns()
-        profile = self._profile(model)
+        profile, slowness = self._profile(model), self._slowness()
         with self._guard:
             u, audit = self._paces.random(), self._audits.random() < self._audit_frac
         with self._work(model):
             batch = max(len(thresholds) - len(cancelled()), 1)
-            rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
+            limits = [round(ns / slowness) for ns in stop_after_ns]
+            rules = in_paced_time(thresholds, limits, profile, batch, u)
             outcome = self._answer(model, instance, inputs, rules, samples, cancelled, audit)
             real = time.monotonic_ns() - start
-            asked = _service(profile, outcome.exits, u)
+            asked = round(_service(profile, outcome.exits, u) * slowness)
             report = dict(outcome.report, asked_ns=asked)
             if real > asked:
                 report["real_ns"] = real
