@@ -10,30 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from entry import Part
 from networks import ConvBn, Network, ResidualBlock
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from onnx import TensorProto, checker, helper, numpy_helper
 from torch import nn
 
 OPSET = 17
 IR_VERSION = 8
 SIDE = 28
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One graph of a network, with what it costs by itself.
-
-    ``macs`` counts multiply-accumulates of convolutions and classifiers for one image, ``parameters`` the
-    weights and biases after folding. ``shape`` is the input's, without the batch axis.
-    """
-
-    model: ModelProto
-    input: str
-    dtype: str
-    shape: tuple[int, int, int]
-    outputs: tuple[str, ...]
-    macs: int
-    parameters: int
 
 
 @dataclass(slots=True)

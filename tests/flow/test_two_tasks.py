@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
     copy = tmp_path / "catalogue"
     shutil.copytree(shipped(CLOTHES), copy)
     text = (copy / "catalog.toml").read_text().replace(CLOTHES, OTHERS)
-    names = r'"((?:cnn-tiny|cnn-small|resnet8|resnet8-int8|resnet8-ee))"'
+    names = r'"((?:cnn-tiny|cnn-small|resnet8|resnet8-int8|resnet8-ee|resnet8-ee-int8))"'
     (copy / "catalog.toml").write_text(re.sub(names, r'"b-\1"', text))
     (tmp_path / "lab.toml").write_text(LAB)
     (tmp_path / "campaign.toml").write_text(CAMPAIGN)

@@ -179,7 +179,7 @@ def zoo_case(model: str, count: int) -> tuple[program.Program, np.ndarray, np.nd
     return made, samples.images[:count, None], samples.labels[:count], scores
 
 
-@pytest.mark.parametrize("model", ["resnet8-int8"])
+@pytest.mark.parametrize("model", ["resnet8-int8", "resnet8-ee-int8"])
 def test_shipped_networks_are_as_accurate_as_in_onnxruntime(model):
     made, images, labels, scores = zoo_case(model, 400)
     ready = Golden(made)

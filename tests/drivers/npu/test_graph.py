@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from drivers.npu import graph
+from drivers.npu import graph, quantised
+from drivers.npu.layers import Addition, Leave
 from testbed.errors import ConfigError
 from testbed.zoo.catalog import load_catalog, load_graphs, shipped
 from tests.drivers.npu.networks import residual
@@ -48,6 +49,13 @@ def test_parts_become_one_network():
     assert len({name for node in read.nodes for name in node.outputs}) == sum(
         len(n.outputs) for n in read.nodes
     )
+
+
+def test_parts_of_a_quantised_network_join_without_a_step_between():
+    network = quantised.recognise(graph.read(shipped_parts("resnet8-ee-int8")), "ee")
+    additions = [layer for layer in network.layers if isinstance(layer, Addition)]
+    assert len(additions) == 3, "features are quantised anew in the same scale, which is nothing"
+    assert [layer.name for layer in network.layers if isinstance(layer, Leave)] == ["exit0", "exit1", "exit2"]
 
 
 def test_parts_in_the_wrong_order_are_told():
