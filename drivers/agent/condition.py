@@ -4,7 +4,7 @@ Sources, all of the kernel: ``sys/class/thermal/thermal_zone*/{type,temp}`` in m
 cur_state}``, where a state above 0 cools, by a fan or by running slower (ABI/testing/sysfs-class-thermal);
 ``sys/devices/system/cpu/cpu*/cpufreq/scaling_cur_freq`` in kHz (admin-guide/pm/cpufreq.rst);
 ``sys/class/devfreq/*/cur_freq`` in Hz (ABI/testing/sysfs-class-devfreq). Accuracy: that of each board's sensors, which
-their makers seldom state. Of GPUs that the kernel does not tell of: `drivers.agent.gpu_condition`.
+their makers seldom state.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from drivers.agent.gpu_condition import GpuCondition
 from drivers.agent.meters.sysfs import number_of, text_of
 from drivers.agent.settings import SettingError
 from drivers.agent.temperature import chip_temperatures
@@ -27,10 +26,9 @@ _COLDEST_C, _HOTTEST_C = -50.0, 200.0
 class Condition:
     """One name, read like a setting: ``condition``, JSON of ``temperature_c``, ``clock_hz`` and ``slowed``."""
 
-    def __init__(self, root: Path, gpus: GpuCondition | None = None) -> None:
-        """Look below ``root``, and at ``gpus``: by default those of this host, if ``root`` is its own."""
+    def __init__(self, root: Path) -> None:
+        """Look below ``root``."""
         self._root = root
-        self._gpus = GpuCondition() if gpus is None and str(root) == "/" else gpus
 
     def names(self) -> list[str]:
         """None: it can be asked for, but it is nothing to set."""
@@ -42,11 +40,10 @@ class Condition:
 
     def read(self, name: str) -> str:
         """What the board tells now; what it does not tell is left out."""
-        celsius, hertz, slowed = self._gpus.read() if self._gpus is not None else ({}, {}, [])
         told = {
-            "temperature_c": {**_zones(self._root), **chip_temperatures(self._root), **celsius},
-            "clock_hz": {**_clocks(self._root), **hertz},
-            "slowed": [*_slowed(self._root), *slowed],
+            "temperature_c": {**_zones(self._root), **chip_temperatures(self._root)},
+            "clock_hz": _clocks(self._root),
+            "slowed": _slowed(self._root),
         }
         return json.dumps({key: value for key, value in told.items() if value}, separators=(",", ":"))
 

@@ -22,11 +22,12 @@ SHIPPED = Path(drivers.npu.__file__).parent / "programs"
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """A program file, its hash, and the network's input shape (channels, height, width)."""
+    """A program file and its hash; the hash of the image in it, and how many exits it has."""
 
     path: Path
     sha256: str
-    shape: tuple[int, ...]
+    image_sha256: str
+    exits: int
 
 
 def program_of(files: ModelFiles, folders: Iterable[Path], *, file: Path, key: str) -> Compiled:
@@ -49,7 +50,9 @@ def program_of(files: ModelFiles, folders: Iterable[Path], *, file: Path, key: s
                 raise ConfigError(error.message, file=path, cure=error.cure) from error
             if program.onnx_sha256 == wanted:
                 digest = hashlib.sha256(data).hexdigest()
-                return Compiled(path=path, sha256=digest, shape=tuple(program.input.shape))
+                return Compiled(
+                    path=path, sha256=digest, image_sha256=program.sha256, exits=len(program.exits)
+                )
     raise ConfigError(
         f"no program was compiled from {files.name} (SHA-256 {wanted[:12]}…)",
         file=file,

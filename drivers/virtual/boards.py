@@ -23,7 +23,6 @@ from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
 from drivers.virtual.machine.config import MachineConfig, Rail
-from drivers.virtual.machine.thermal import Heat
 from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
 from testbed.errors import ConfigError
@@ -63,7 +62,6 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         spin_us: how long before a deadline pacing spins instead of sleeping.
         realtime: ask to run before ordinary processes, which needs the right to (root, or an rtprio limit).
         boot_ms: how long a reboot takes.
-        heat: how it warms up under load, and when it is throttled; left out, it tells no temperature.
     """
 
     answers: Literal["infer", "replay"] = "infer"
@@ -74,7 +72,6 @@ class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     spin_us: int = 600
     realtime: bool = True
     boot_ms: int = 500
-    heat: Heat | None = None
 
 
 class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,7 +116,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
     options = options_of(spec, VirtualJetsonOptions)
     folder = spec.state / spec.id
     way = network_of(spec, options.network, folder, lossy=options.lossy is not None)
-    config = _machine(spec, options.virtual, folder, rails=JETSON_RAILS, facts=way.facts)
+    config = machine_of(spec, options.virtual, folder, rails=JETSON_RAILS, facts=way.facts)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
         ssh = SshOptions(
@@ -141,7 +138,7 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
 
     nowhere = {"host": "127.0.0.1", "port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
     far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out, network=way.network)
-    return _board(spec, options, far_side, reach, nowhere, wrap=way.wrap, datagrams=way.datagrams)
+    return behind(spec, options, far_side, reach, nowhere, wrap=way.wrap, datagrams=way.datagrams)
 
 
 def virtual_serial(spec: BoardSpec) -> VirtualBoard:
@@ -154,7 +151,7 @@ def virtual_serial(spec: BoardSpec) -> VirtualBoard:
     folder = spec.state / spec.id
     port = folder / "by-id" / f"usb-testbed_virtual_{spec.id}-if00"
     agent = folder / "agent.pyz"
-    config = _machine(spec, options.virtual, folder, baud=options.baud, port=port, agent=agent)
+    config = machine_of(spec, options.virtual, folder, baud=options.baud, port=port, agent=agent)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
         return serial_composition(
@@ -165,10 +162,10 @@ def virtual_serial(spec: BoardSpec) -> VirtualBoard:
         build_agent(agent)
 
     far_side = FarSide("line", config, folder / "machine.json", lay_out=flash)
-    return _board(spec, options, far_side, reach, {"port": str(port)})
+    return behind(spec, options, far_side, reach, {"port": str(port)})
 
 
-def _machine(
+def machine_of(
     spec: BoardSpec,
     options: VirtualOptions,
     folder: Path,
@@ -210,7 +207,6 @@ def _machine(
         spin_ns=options.spin_us * US,
         realtime=options.realtime,
         boot_ms=options.boot_ms,
-        heat=options.heat,
         rails=rails,
         baud=baud,
         port=port,
@@ -219,7 +215,7 @@ def _machine(
     )
 
 
-def _board(
+def behind(
     spec: BoardSpec,
     options: CommonOptions,
     far_side: FarSide,

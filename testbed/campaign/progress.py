@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from typing import Protocol
 
 
 class Progress(Protocol):
@@ -40,24 +35,3 @@ class Silent:
 
     def done(self) -> None:
         """Ignore."""
-
-
-@asynccontextmanager
-async def ticking(progress: Progress, seconds: int) -> AsyncIterator[None]:
-    """Advance by one a second during work that takes about so long, and by what is missing once it is done."""
-    told = 0
-
-    async def tick() -> None:
-        nonlocal told
-        while told < seconds:
-            await asyncio.sleep(1.0)
-            told += 1
-            progress.advance()
-
-    ticker = asyncio.create_task(tick())  # no group: what goes wrong inside has to come out as it is
-    try:
-        yield
-    finally:
-        ticker.cancel()
-        await asyncio.gather(ticker, return_exceptions=True)
-    progress.advance(seconds - told)

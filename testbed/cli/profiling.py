@@ -93,15 +93,14 @@ def tables(made: HwProfile, board: str) -> list[RenderableType]:
     shown: list[RenderableType] = [times]
     if made.concurrent:
         together = Table(
-            *("exit", "batch", "instances", "beside", "n", "p50", "p99", "items/s", "busy"),
+            *("exit", "batch", "instances", "beside", "n", "p50", "p99", "items/s"),
             title="more than one at a time",
             title_justify="left",
         )
         for one in made.concurrent:
             cells: Sequence[object] = (one.exit, one.batch, one.instances, one.beside or "-", one.n)
             p50, p99 = (f"{one.ms[one.p.index(q)]:.3f}" for q in (0.5, 0.99))
-            busy = "-" if one.busy_frac is None else f"{one.busy_frac:.0%}"
-            together.add_row(*map(str, cells), p50, p99, f"{one.items_per_s:.1f}", busy)
+            together.add_row(*map(str, cells), p50, p99, f"{one.items_per_s:.1f}")
         shown.append(together)
     if made.energy_mj:
         what = made.energy_mj[0].metered

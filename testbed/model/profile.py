@@ -160,8 +160,6 @@ class Concurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         beside: another model that executes all the while in one lane more; empty for none.
         p, ms: as in `Service`. items_per_s: items of this model that all instances together finish in a second.
         n: executions behind it. warmup: executions before these that were kept apart.
-        busy_frac: share of the time that each lane of this model executed, ``None`` where nobody looked; well below
-            1, less than ``instances`` were under way together.
     """
 
     batch: int
@@ -175,7 +173,6 @@ class Concurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exit: int = 0
     n: int = 0
     warmup: int = 0
-    busy_frac: float | None = None
 
 
 class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

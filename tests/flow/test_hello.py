@@ -74,8 +74,8 @@ def test_each_policy_uses_the_boards_it_should(run: Run) -> None:
         for attempt in run.trials
     }
     assert used == {
-        "edgesight": {"jetson", "mcu", "host"},
-        "edge-only": {"jetson", "mcu"},
+        "edgesight": {"jetson", "mcu", "fpga", "host"},
+        "edge-only": {"jetson", "mcu", "fpga"},
         "dc-only": {"host"},
     }
 
@@ -88,10 +88,28 @@ def test_the_serial_board_answers_its_share(run: Run) -> None:
             assert on_mcu >= REQUESTS / 20
 
 
+def test_the_fpga_answers_with_cycles_and_without_energy(run: Run) -> None:
+    for attempt in run.trials:
+        if attempt.start.policy == "dc-only":
+            continue
+        steps = [s for record in attempt.records for s in record.steps if s.board == "fpga" and s.ok]
+        assert len(steps) >= REQUESTS / 20
+        assert all(step.asked_service is not None for step in steps)
+        (facts,) = (board for board in attempt.boards if board.id == "fpga")
+        assert facts.facts["cycles"] in ("simulated", "modelled")
+        assert facts.facts["audit"]
+        assert not facts.meters
+
+
 def test_nothing_emulated_is_called_measured(run: Run) -> None:
     for attempt in run.trials:
         origins = {b.id: (b.origin, b.link_origin) for b in attempt.boards}
-        assert origins["jetson"] == origins["mcu"] == (Origin.EMULATED.value, Origin.EMULATED.value)
+        assert (
+            origins["jetson"]
+            == origins["mcu"]
+            == origins["fpga"]
+            == (Origin.EMULATED.value, Origin.EMULATED.value)
+        )
         assert origins["host"] == (Origin.MEASURED.value, Origin.EMULATED.value)
         for record in attempt.records:
             for step in record.steps:

@@ -9,8 +9,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from testbed.campaign.profiling import condition
-from testbed.campaign.profiling.journal import Block, Journal
 from testbed.campaign.profiling.plan import Plan
 from testbed.campaign.profiling.profile import profile_board
 from testbed.coordinator.labfile import LabFile, read_lab
@@ -59,11 +57,11 @@ def truth(folder: Path) -> HwProfile:
     return profile
 
 
-def lab(folder: Path, profiles: str, more: str = "") -> LabFile:
+def lab(folder: Path, profiles: str) -> LabFile:
     file = folder / "lab.toml"
     file.write_text(
         f'schema = 1\nname = "one"\n[boards.jetson]\nkind = "virtual-jetson"\nsite = "edge"\n'
-        f'models = ["cnn-small"]\nprofiles = "./{profiles}"\nmeter_period_ms = 20\n{more}'
+        f'models = ["cnn-small"]\nprofiles = "./{profiles}"\nmeter_period_ms = 20\n'
     )
     return read_lab(file)
 
@@ -163,41 +161,3 @@ def test_it_paces_another_virtual_board(first: tuple[HwProfile, Path]) -> None:
     agrees(again.service[0], profile.service[0].p, profile.service[0].ms)
     assert again.accuracy[0].value == profile.accuracy[0].value
     assert again.idle_w is None
-
-
-HEAT = (
-    "virtual = { heat = { ambient_c = 20, kelvin_per_w = 10, tau_s = 0.8, trip_c = 72, slow_frac = 0.5 } }\n"
-)
-"""At rest 60 °C; at work it would go to 110 °C, and passes its trip after a quarter of a second."""
-
-
-def test_a_board_that_gets_hot_cools_down_between_blocks_and_its_throttling_is_flagged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(condition, "CALM_S", 0.2)
-    truth(tmp_path)
-    plan = msgspec.structs.replace(PLAN, batches=(1,), instances=(1,), repeats=250, energy_s=0.8)
-    made = profile_board(
-        lab(tmp_path, "truth", HEAT), plan, task=TASK, journal=tmp_path / "hot.jsonl", folder="hot"
-    )
-    with Journal(tmp_path / "hot.jsonl", resume=True) as journal:
-        blocks = [entry for entry in journal.entries if isinstance(entry, Block)]
-    before, after = (
-        [seen.hottest_c for seen in map(condition.seen, texts)]
-        for texts in ([b.before for b in blocks], [b.after for b in blocks])
-    )
-    assert len(blocks) >= 3
-    start = before[0]
-    assert start is not None
-    assert max(c for c in after if c is not None) >= 70, "the work heats it up"
-    assert all(c is not None and c <= start + condition.WARMER_C for c in before), (
-        "each block waits until it cooled"
-    )
-    assert made.provenance is not None
-    low, high = made.provenance.temperature_c
-    assert low < 66
-    assert high >= 70
-    remarks = made.provenance.remarks
-    assert any("throttled by gpu-throttle-alert at the end of" in text for text in remarks), remarks
-    assert any("clock of 17000000.gpu between 459 and 918 MHz" in text for text in remarks), remarks
-    assert made.service[0].ms[-1] > 1.5 * MS[1][2], "throttled executions take twice as long"

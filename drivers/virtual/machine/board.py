@@ -13,7 +13,6 @@ from drivers.virtual.machine.load import Load
 from drivers.virtual.machine.pacing import PacedRuntime
 from drivers.virtual.machine.power import VirtualIna3221
 from drivers.virtual.machine.replay import read_replay
-from drivers.virtual.machine.thermal import VirtualThermal
 from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, take_priority
 
 if TYPE_CHECKING:
@@ -33,13 +32,12 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
     with ExitStack() as stack:
         if config.rails:
             stack.enter_context(VirtualIna3221(config.root, config.rails, load, seed=config.seed))
-        thermal = None
-        if config.heat is not None:
-            thermal = stack.enter_context(VirtualThermal(config.root, config.heat, load))
         return agent_main(
             [*arguments, "--sysfs-root", str(config.root)],
             clock=clock,
-            runtimes={"onnxruntime": lambda: paced(config, clock, load, thermal)},
+            runtimes={"overlay": lambda: paced_overlay(config, clock, load)}
+            if config.programs
+            else {"onnxruntime": lambda: paced(config, clock, load)},
             facts={
                 "virtual": True,
                 "boot_id": boot_id,
@@ -50,9 +48,7 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
         )
 
 
-def paced(
-    config: MachineConfig, clock: SkewedClock, load: Load, thermal: VirtualThermal | None = None
-) -> PacedRuntime:
+def paced(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime:
     """The agent's onnxruntime, paced by the board's profiles."""
     replaying = config.answers == "replay"
     return PacedRuntime(
@@ -69,5 +65,23 @@ def paced(
         else {},
         audit_frac=config.audit_frac,
         work=load.executing,
-        slowness=(lambda: thermal.slowness) if thermal is not None else None,
+    )
+
+
+def paced_overlay(config: MachineConfig, clock: SkewedClock, load: Load) -> PacedRuntime:
+    """The agent's runtime for overlays on a modelled logic, paced by the board's profiles."""
+    from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
+    from drivers.virtual.pynq.audit import Audit
+    from drivers.virtual.pynq.live import live_logic
+
+    audit = Audit(config.audit_frac, config.seed) if config.audit_rtl else None
+    return PacedRuntime(
+        OverlayRuntime(live_logic(config.programs.values(), audit), root=config.root),
+        config.profiles,
+        clock=clock,
+        seed=config.seed,
+        spin_ns=config.spin_ns,
+        work=load.executing,
+        keep=("pl_cycles", "bus_stalls", "pl_ns"),
+        found=audit.report if audit is not None else dict,
     )

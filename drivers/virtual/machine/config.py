@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from drivers.virtual.machine.thermal import Heat
 from testbed.model.profile import HwProfile
 
 HOME = "home/testbed"
@@ -41,7 +40,9 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         realtime: the board's processes ask to run before ordinary ones.
         profiles: by model; a model without one cannot be loaded.
         predictions: by model, ``.npz`` of stored probabilities. predictions_sha256: their hashes.
-        rails: metered rails; none for a board without sensors. heat: how it warms up, ``None`` if it does not.
+        programs: by model, the compiled program of a board with an overlay in its logic; none for other boards.
+        audit_rtl: of such a board, ``audit_frac`` of the executions are repeated on the overlay's RTL.
+        rails: metered rails; none for a board without sensors.
         facts: laid over what the agent reports in its greeting.
         baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
             its terminal is published under.
@@ -57,12 +58,13 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     audit_frac: float = 0.01
     predictions: dict[str, Path] = {}
     predictions_sha256: dict[str, str] = {}
+    programs: dict[str, Path] = {}
+    audit_rtl: bool = False
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
     spin_ns: int = 600_000
     realtime: bool = True
     rails: tuple[Rail, ...] = ()
-    heat: Heat | None = None
     facts: dict[str, str | int | float | bool] = {}
     baud: int = 115_200
     agent: Path | None = None

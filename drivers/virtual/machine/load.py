@@ -31,7 +31,6 @@ class Load:
         self._extra = {model: max(watts - idle_w, 0.0) for model, watts in active_w.items()}
         self._now = now
         self._running: list[float] = []
-        self._scale = 1.0
         self._work_j = 0.0
         self._since = now()
         self._guard = threading.Lock()
@@ -52,12 +51,6 @@ class Load:
             self._settle()
             return self._since, self._work_j
 
-    def scale(self, share: float) -> None:
-        """From now on work draws only this share of its power: at lower clocks, for instance."""
-        with self._guard:
-            self._settle()
-            self._scale = share
-
     def _change(self, extra: float, how: Callable[[float], None]) -> None:
         with self._guard:
             self._settle()
@@ -65,5 +58,5 @@ class Load:
 
     def _settle(self) -> None:
         now = self._now()
-        self._work_j += self._scale * max(self._running, default=0.0) * (now - self._since) / 1e9
+        self._work_j += max(self._running, default=0.0) * (now - self._since) / 1e9
         self._since = now

@@ -71,7 +71,13 @@ class Machine:
             stdout=stream,
             stderr=PIPE if piped else None,
             cwd=self._config.home,
-            env={**os.environ, "HOME": str(self._config.home), "SSH_CONNECTION": session},
+            env={
+                **os.environ,
+                "HOME": str(self._config.home),
+                "SSH_CONNECTION": session,
+                # Threads of one matrix product that wait for each other on shared cores take a hundred times as long.
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             limit=_CHUNK,
         )
         self._running.add(process)

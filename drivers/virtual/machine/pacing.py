@@ -42,7 +42,7 @@ class PacedRuntime:
     ``pace_error_ns`` (actual - asked) and, where that alone took longer than asked, ``real_ns`` (spent on the
     answer itself); for replayed answers ``replayed``, and ``audited`` with ``audit_differs`` (0 or 1). Short,
     because on a serial line a report takes longer than some inferences. What the wrapped runtime reports is
-    dropped: its times are this host's, not the board's.
+    dropped but for what is to be kept: its times are this host's, not the board's.
     """
 
     def __init__(
@@ -56,7 +56,8 @@ class PacedRuntime:
         replays: Mapping[str, Replay] | None = None,
         audit_frac: float = 0.01,
         work: Work | None = None,
-        slowness: Callable[[], float] | None = None,
+        keep: Sequence[str] = (),
+        found: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         """Pace ``inner``.
 
@@ -69,7 +70,8 @@ class PacedRuntime:
             replays: stored answers by model; models without them are really run.
             audit_frac: share of replayed executions that are run as well and compared.
             work: entered while a model executes, e.g. to draw power.
-            slowness: how many times the drawn time an execution takes that begins now, e.g. when it is throttled.
+            keep: what the wrapped runtime reports that is the board's, e.g. cycles of its logic.
+            found: asked after each execution for what else there is to report, e.g. of an audit.
         """
         self._inner = inner
         self._profiles = profiles
@@ -78,7 +80,8 @@ class PacedRuntime:
         self._replays = dict(replays or {})
         self._audit_frac = audit_frac
         self._work = work or (lambda model: nullcontext())
-        self._slowness = slowness or (lambda: 1.0)
+        self._keep = tuple(keep)
+        self._found = found
         self._paces = random.Random(f"pace/{seed}")
         self._audits = random.Random(f"audit/{seed}")
         self._guard = threading.Lock()
@@ -114,16 +117,15 @@ class PacedRuntime:
     ) -> Outcome:
         """Answer, then wait until the drawn service time has passed; the agent calls it once at a time per lane."""
         start = time.monotonic_ns()
-        profile, slowness = self._profile(model), self._slowness()
+        profile = self._profile(model)
         with self._guard:
             u, audit = self._paces.random(), self._audits.random() < self._audit_frac
         with self._work(model):
             batch = max(len(thresholds) - len(cancelled()), 1)
-            limits = [round(ns / slowness) for ns in stop_after_ns]
-            rules = in_paced_time(thresholds, limits, profile, batch, u)
+            rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
             outcome = self._answer(model, instance, inputs, rules, samples, cancelled, audit)
             real = time.monotonic_ns() - start
-            asked = round(_service(profile, outcome.exits, u) * slowness)
+            asked = _service(profile, outcome.exits, u)
             report = dict(outcome.report, asked_ns=asked)
             if real > asked:
                 report["real_ns"] = real
@@ -154,7 +156,9 @@ class PacedRuntime:
 
         replay = self._replays.get(model)
         if replay is None or not replay.knows(samples):
-            return really()._replace(report={})
+            outcome = really()
+            kept = {name: outcome.report[name] for name in self._keep if name in outcome.report}
+            return outcome._replace(report={**kept, **self._found()})
         outcome = replay.answer(samples, thresholds, cancelled())
         report = {"replayed": 1}
         if audit:

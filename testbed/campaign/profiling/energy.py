@@ -23,7 +23,7 @@ from testbed.measure.trace import total_trace
 from testbed.units import Ns, to_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from testbed.campaign.profiling.bench import ProfileBench
     from testbed.campaign.profiling.plan import Cell
@@ -42,14 +42,8 @@ FEWEST_CHANGES = 10
 WIDEST_FIRST = ("wall", "board", "rail", "chip")
 
 
-def work_s(facts: BoardFacts, meters: Iterable[str], seconds: float) -> float:
-    """How long the work behind an energy lasts: as asked for, or longer where one of the meters is slow [s]."""
-    known = (facts.meters[name].period_ns for name in meters if name in facts.meters)
-    return max(seconds, PERIODS * to_s(max(known, default=0)))
-
-
 async def meter_cell(bench: ProfileBench, cell: Cell, seconds: float) -> EnergySeen:
-    """Rest, work, rest, and what the widest meter saw of it; each rest is half as long as the work, or `PERIODS`.
+    """Rest, work, rest, and what the widest meter saw of it.
 
     Args:
         seconds: of work at least; longer where the meter is slow.
@@ -61,11 +55,12 @@ async def meter_cell(bench: ProfileBench, cell: Cell, seconds: float) -> EnergyS
     names = await _streaming(bench)
     if not names:
         return EnergySeen(cell=cell, meter="", reason=why_unmetered(bench.facts))
-    rest_s = max(work_s(bench.facts, names, seconds) / 2, work_s(bench.facts, names, 0.0))
+    period = max((t.period_ns for m, t in bench.facts.meters.items() if m in names), default=0)
+    work_s = max(seconds, PERIODS * to_s(period))
+    rest_s = max(work_s / 2, PERIODS * to_s(period))
     heard.power.clear()
     before = await _rest(bench, rest_s)
-    runs, boot = await _work(bench, cell, work_s(bench.facts, names, seconds))
-    condition = await bench.condition()
+    runs, boot = await _work(bench, cell, work_s)
     after = await _rest(bench, rest_s)
     await _until_heard(bench, len(heard.power), names)
     clocks = fit_clocks(heard.probes)
@@ -86,7 +81,6 @@ async def meter_cell(bench: ProfileBench, cell: Cell, seconds: float) -> EnergyS
         else:
             told = weigh(cell, trace, span, (before, after), runs)
         told = _described(told, bench.facts, meter, traits, blocks)
-        told = msgspec.structs.replace(told, after=condition)
         if told.net_j is not None:
             return told
         best = best or told

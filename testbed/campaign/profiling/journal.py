@@ -89,7 +89,6 @@ class EnergySeen(Struct, frozen=True, kw_only=True, tag="energy"):
         idle_w: power at rest, before and after. sigma_idle_w: gain and offset included.
         refresh_s: mean time from one new reading to the next, as the samples show; ``None`` with too few.
         origin: of the samples. metered: what the meter covers, ``None`` where nobody said.
-        after: the board's condition as the work ended.
     """
 
     cell: Cell
@@ -111,7 +110,6 @@ class EnergySeen(Struct, frozen=True, kw_only=True, tag="energy"):
     what: str = ""
     accuracy: str = ""
     reason: str = ""
-    after: str = ""
 
 
 class AccuracySeen(Struct, frozen=True, kw_only=True, tag="accuracy"):

@@ -19,7 +19,7 @@ import msgspec
 from testbed.campaign.profiling.accuracy import judge_exit
 from testbed.campaign.profiling.assemble import blocks_of, kept
 from testbed.campaign.profiling.condition import await_calm, cool_down, flags, temperatures
-from testbed.campaign.profiling.energy import meter_cell, work_s
+from testbed.campaign.profiling.energy import meter_cell
 from testbed.campaign.profiling.identity import CLOCKS, POWER_MODE, identity_of
 from testbed.campaign.profiling.journal import (
     SCHEMA,
@@ -36,7 +36,6 @@ from testbed.campaign.profiling.link import see_link
 from testbed.campaign.profiling.plan import shuffled
 from testbed.campaign.profiling.stopping import StopRule
 from testbed.campaign.profiling.timed import LONGEST, run_block
-from testbed.campaign.progress import ticking
 from testbed.errors import ConfigError
 from testbed.zoo.catalog import load_samples
 
@@ -82,7 +81,6 @@ class Session:
         self._settle = settle
         self._lab_sha256 = lab_sha256
         self._cells = plan.cells(bench.exits)
-        self._start_c: float | None = None
         self._rule = StopRule(ci_frac=plan.ci_frac, p99=plan.p99, repeats=plan.repeats)
 
     async def run(self) -> dict[str, str]:
@@ -103,18 +101,15 @@ class Session:
         await self._energies()
         await self._accuracy()
         if not any(isinstance(entry, Finished) for entry in self._journal.entries):
-            told = flags(block.after for block in self._of(Block))
-            told += flags((seen.after for seen in self._of(EnergySeen)), "energy windows")
-            for text in told:
+            for text in flags(block.after for block in self._of(Block)):
                 self._journal.write(Remark(text=text))
             self._journal.write(Finished())
         return held
 
     @property
     def temperature_c(self) -> tuple[float, ...]:
-        """Lowest and highest seen before and after blocks, and after the work behind energies."""
-        blocks = [text for block in self._of(Block) for text in (block.before, block.after)]
-        return temperatures([*blocks, *(seen.after for seen in self._of(EnergySeen))])
+        """Lowest and highest seen before and after blocks."""
+        return temperatures(text for block in self._of(Block) for text in (block.before, block.after))
 
     def _begin(self) -> None:
         bench = self._bench
@@ -178,11 +173,11 @@ class Session:
 
     async def _blocks(self) -> None:
         bench, plan = self._bench, self._plan
-        self._start_c, remark = await await_calm(bench.condition)
+        start_c, remark = await await_calm(bench.condition)
         self._remark(remark)
         turn = max((len(blocks_of(self._journal.entries, cell)) for cell in self._cells), default=0)
         shown = 0
-        self._progress.start("timed blocks (per mille)", SCALE)
+        self._progress.start("timed blocks", SCALE)
         while pending := self._pending():
             for cell in shuffled(pending, plan.seed, turn):
                 if (
@@ -191,7 +186,7 @@ class Session:
                     and plan.repeats is None
                 ):
                     continue  # every cell has one block at least
-                before, remark = await cool_down(bench.condition, self._start_c)
+                before, remark = await cool_down(bench.condition, start_c)
                 self._remark(remark)
                 cold = not blocks_of(self._journal.entries, cell)
                 self._journal.write(
@@ -241,21 +236,18 @@ class Session:
         ]
         if not todo:
             return
-        each_s = 2 * work_s(self._bench.facts, self._bench.facts.meters, self._plan.energy_s)
-        self._progress.start("energy (seconds)", round(len(todo) * each_s))
+        self._progress.start("energy", len(todo))
         # Instruments that range by themselves see the load once, and stay at that range.
         await run_block(self._bench, max(todo), cold=False)
         await self._settle()
         for cell in todo:
-            _, remark = await cool_down(self._bench.condition, self._start_c)
-            self._remark(remark)
-            async with ticking(self._progress, round(each_s)):
+            told = await meter_cell(self._bench, cell, self._plan.energy_s)
+            for _ in range(RETRIES):
+                if told.net_j is not None or not told.meter:
+                    break
                 told = await meter_cell(self._bench, cell, self._plan.energy_s)
-                for _ in range(RETRIES):
-                    if told.net_j is not None or not told.meter:
-                        break
-                    told = await meter_cell(self._bench, cell, self._plan.energy_s)
             self._journal.write(told)
+            self._progress.advance()
         self._progress.done()
 
     async def _accuracy(self) -> None:

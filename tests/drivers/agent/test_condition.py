@@ -5,9 +5,7 @@ import json
 import pytest
 
 from drivers.agent.condition import CONDITION, Condition
-from drivers.agent.gpu_condition import GpuCondition
 from drivers.agent.settings import BoardSettings, SettingError
-from drivers.virtual.meters.nvml import VirtualNvml
 
 
 def lay(root, **files):
@@ -42,14 +40,6 @@ def test_temperatures_clocks_and_what_slows_it(tmp_path):
         "clock_hz": {"cpu": 1_510_400_000, "17000000.gpu": 918_000_000},
         "slowed": ["cpufreq-cpu0"],
     }
-
-
-def test_gpus_stand_beside_what_the_kernel_tells(tmp_path):
-    lay(tmp_path, **{"sys/class/thermal/thermal_zone0/type": "x86_pkg_temp"})
-    lay(tmp_path, **{"sys/class/thermal/thermal_zone0/temp": "61000"})
-    told = json.loads(Condition(tmp_path, GpuCondition(VirtualNvml)).read(CONDITION))
-    assert told["temperature_c"] == {"x86_pkg_temp": 61.0, "gpu0": 40.0}
-    assert told["clock_hz"]["gpu0"] == 1_410_000_000
 
 
 def test_a_board_that_tells_nothing(tmp_path):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from drivers.boards.programs import identity, program_of
+from drivers.agent.runtimes.overlay.program_file import read_program
+from drivers.boards.programs import SHIPPED, identity, program_of
 from testbed.errors import ConfigError
 from testbed.model.lab import ModelFiles
+from testbed.zoo.catalog import load_catalog, load_graphs, shipped
 from tests.drivers.agent.runtimes.overlay.conftest import toy
 
 
@@ -25,7 +27,8 @@ def test_it_is_found_by_hash_not_by_name(tmp_path):
     (tmp_path / "a.npu").write_bytes(toy())
     (tmp_path / "b.npu").write_bytes(toy(onnx_sha256="1" * 64))
     found = find(files("1" * 64), tmp_path)
-    assert (found.path.name, found.shape) == ("b.npu", (1, 4, 5))
+    assert (found.path.name, found.exits) == ("b.npu", 2)
+    assert found.image_sha256 == read_program(found.path.read_bytes()).sha256
     assert found.sha256 == hashlib.sha256(found.path.read_bytes()).hexdigest()
 
 
@@ -44,3 +47,16 @@ def test_none_is_an_error_of_the_lab_file_and_a_damaged_one_of_its_own(tmp_path)
     with pytest.raises(ConfigError, match="hashes") as caught:
         find(files("9" * 64), tmp_path)
     assert caught.value.file == str(tmp_path / "a.npu")
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.npu")), ids=lambda file: file.stem)
+def test_what_is_shipped_is_what_the_compiler_makes_of_the_zoo(file):
+    pytest.importorskip("onnx")
+    from drivers.npu.compile import compile_network
+
+    catalog = load_catalog(shipped("image-classification/fashion-mnist"))
+    shipped_program = read_program(file.read_bytes())
+    made = compile_network(load_graphs(catalog, file.stem), file.stem)
+    cure = "compile and prepare it again: docs/pynq-boards.md, the last section"
+    assert made.image == shipped_program.image, cure
+    assert made.onnx_sha256 == shipped_program.onnx_sha256 == catalog.model(file.stem).sha256, cure

@@ -172,6 +172,7 @@ class Engine:
 
     def _set_up(self, placed: Placed) -> None:
         self._resident = 0
+        self._regs.write(r.PROGRAM_HASH, 0)
         setup = placed.program.setup
         if setup.commands:
             self._execute(placed, setup.offset, setup.commands, len(placed.program.image))

@@ -53,13 +53,15 @@ class _Model(NamedTuple):
 class OverlayRuntime:
     """All models of this board's logic; needs numpy, and pynq unless ``open_logic`` brings something else."""
 
-    def __init__(self, open_logic: Open = open_pynq) -> None:
+    def __init__(self, open_logic: Open = open_pynq, *, root: Path = Path("/")) -> None:
         """Import and load nothing yet.
 
         Args:
             open_logic: loads an overlay; a simulated board's own.
+            root: where the board's device tree is looked for.
         """
         self._open = open_logic
+        self._root = root
         self._manifest: Manifest | None = None
         self._logic: Logic | None = None
         self._engine: Engine | None = None
@@ -167,7 +169,7 @@ class OverlayRuntime:
 
     def facts(self) -> Mapping[str, object]:
         """The board's type; what is in the logic, and how often it had to be brought back, or why nothing can be."""
-        facts: dict[str, object] = {"available": True, "board": board_type()}
+        facts: dict[str, object] = {"available": True, "board": board_type(self._root)}
         if self._logic is not None and self._manifest is not None:
             facts.update(self._logic.facts(), overlay=self._manifest.name, clock_hz=self._logic.clock_hz)
             if self._engine is not None:

@@ -1,0 +1,111 @@
+"""A seeded sample of what a virtual board answered is executed on the overlay's RTL as well: answers and cycles.
+
+The RTL is some hundred times slower than the board it stands for, so the sample goes to a process of its own at the
+lowest priority (`drivers.virtual.pynq.auditor`), and what it finds comes back with later executions.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import queue
+import random
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import drivers
+
+if TYPE_CHECKING:
+    from drivers.virtual.pynq.model_fabric import Ended, Start
+
+WAITING = 64
+"""Executions that may wait to be audited; beyond, what is drawn is left out rather than held up."""
+
+NAMES = ("rtl_audited", "rtl_answers_differ", "rtl_cycles_differ")
+
+
+class Audit:
+    """Draws, hands over, and counts; the child starts with the first execution that is drawn."""
+
+    def __init__(
+        self,
+        frac: float,
+        seed: int,
+        *,
+        command: tuple[str, ...] = (sys.executable, "-m", "drivers.virtual.pynq.auditor"),
+    ) -> None:
+        """Draw nothing yet.
+
+        Args:
+            frac: share of executions that are audited.
+            command: of the child.
+        """
+        self._frac = frac
+        self._draws = random.Random(f"rtl/{seed}")
+        self._command = command
+        self._waiting: queue.Queue[bytes] = queue.Queue(WAITING)
+        self._lock = threading.Lock()
+        self._found: dict[str, int] = {}
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def offer(self, program: Path, given: bytes, start: Start, ended: Ended) -> None:
+        """Perhaps audit an execution: input as it lies in DDR, what was started, how it ended."""
+        if self._draws.random() >= self._frac:
+            return
+        line = json.dumps(
+            {
+                "program": str(program),
+                "given": base64.b64encode(given).decode("ascii"),
+                "limits": start.limits,
+                "mask": start.mask,
+                "exit": ended.exit,
+                "label": ended.label,
+                "total": ended.total,
+                "logits": base64.b64encode(ended.logits).decode("ascii"),
+                "cycles": ended.cycles,
+            }
+        )
+        if self._child is None:
+            self._begin()
+        try:
+            self._waiting.put_nowait(line.encode() + b"\n")
+        except queue.Full:
+            return
+
+    def report(self) -> dict[str, int]:
+        """What came back since it was last asked, by `NAMES`; empty for nothing."""
+        with self._lock:
+            found, self._found = self._found, {}
+        return found
+
+    def _begin(self) -> None:
+        home = str(Path(drivers.__file__).parents[1])
+        path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
+        self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        threading.Thread(target=self._feed, args=(self._child,), name="audit", daemon=True).start()
+        threading.Thread(target=self._listen, args=(self._child,), name="audited", daemon=True).start()
+
+    def _feed(self, child: subprocess.Popen[bytes]) -> None:
+        stream = child.stdin
+        while stream is not None:
+            try:
+                stream.write(self._waiting.get())
+                stream.flush()
+            except (OSError, ValueError):
+                return  # it has ended, and has said why on its standard error
+
+    def _listen(self, child: subprocess.Popen[bytes]) -> None:
+        for line in child.stdout or ():
+            said = json.loads(line)
+            with self._lock:
+                for name in NAMES:
+                    self._found[name] = self._found.get(name, 0) + int(said[name])

@@ -1,0 +1,96 @@
+"""A virtual PYNQ board is a board like any other: over SSH, with the agent's own runtime, answered by the model."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+
+import pytest
+
+from drivers.virtual.pynq.board import virtual_pynq, why_no_audit
+from testbed.contracts.board import Listener
+from testbed.errors import ConfigError
+from testbed.model import event as ev
+from testbed.model.action import Infer, Item, Load
+from testbed.model.lab import BoardSpec, ModelFiles
+from testbed.store.profiles import load_profile
+from tests.drivers.virtual.pynq.conftest import MODEL, ROOT, ZOO
+
+PROFILE = load_profile(ROOT / f"hwprofiles/virtual-pynq/{MODEL}.toml")
+
+
+@pytest.fixture
+def make_spec(tmp_path):
+    def make(model=MODEL, **options):
+        network = ZOO / f"{model}.onnx"
+        sha256 = hashlib.sha256(network.read_bytes()).hexdigest()
+        return BoardSpec(
+            id="fpga",
+            kind="virtual-pynq",
+            site="edge",
+            options=options,
+            file=tmp_path / "lab.toml",
+            models={model: ModelFiles(name=model, task="t", paths=(network,), sha256=(sha256,))},
+            profiles={model: PROFILE},
+            state=tmp_path / "state",
+            fence=time.time_ns(),
+        )
+
+    return make
+
+
+async def test_it_answers_as_the_model_in_the_time_of_its_profile(make_spec, images, expected):
+    board, heard = virtual_pynq(make_spec(virtual={"realtime": False})), Listener()
+    try:
+        facts = await board.open(heard)
+        assert (facts.kind, facts.origin) == ("virtual-pynq", "emulated")
+        assert facts.facts["temperature_c"]["temp0"] == pytest.approx(45, abs=0.2)
+        assert "PYNQ-Z2" in str(facts.facts["runtimes"]["overlay"]["board"])
+        assert facts.facts["audit"] == (why_no_audit() or "on the RTL")
+        board.send(Load(id=1, board="fpga", model=MODEL, instances=1))
+        assert isinstance(await heard.fate(1, 30), ev.Loaded)
+        for number, image in enumerate(images, start=2):
+            order = Infer(id=number, board="fpga", model=MODEL, batch=(Item(request=number),))
+            board.send(order, image[None], (-1,))
+            done = await heard.fate(number, 30)
+            assert isinstance(done, ev.Executed), done
+            (item,), result = done.execution.items, expected[number - 2]
+            assert item.label == result.label
+            assert item.confidence == pytest.approx(32768 / result.total, rel=1e-6)
+            row = PROFILE.service[0]
+            assert row.ms[0] <= done.execution.asked_service / 1e6 <= row.ms[-1]
+            assert done.execution.notes["pl_cycles"] > 0
+    finally:
+        await board.close()
+
+
+async def test_a_killed_agent_comes_back_with_its_model(make_spec, images):
+    board, heard = virtual_pynq(make_spec(virtual={"realtime": False})), Listener()
+    try:
+        await board.open(heard)
+        board.send(Load(id=1, board="fpga", model=MODEL, instances=1))
+        await heard.fate(1, 30)
+        await board.faults.kill_agent()
+        await heard.until(lambda: len(heard.of(ev.BoardUp)) > 1, 30)
+        board.send(Infer(id=2, board="fpga", model=MODEL, batch=(Item(request=1),)), images[:1], (-1,))
+        assert isinstance(await heard.fate(2, 30), ev.Executed)
+    finally:
+        await asyncio.shield(board.close())
+
+
+def test_a_model_without_a_program_or_a_profile_is_refused(make_spec):
+    with pytest.raises(ConfigError, match="no program was compiled from cnn-tiny") as caught:
+        virtual_pynq(make_spec("cnn-tiny"))
+    assert caught.value.key == "boards.fpga.models"
+    spec = make_spec()
+    spec.profiles.clear()
+    with pytest.raises(ConfigError, match="no profile"):
+        virtual_pynq(spec)
+    with pytest.raises(ConfigError, match="unknown key"):
+        virtual_pynq(make_spec(answers="replay"))
+
+
+def test_why_the_rtl_is_not_run_is_said(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert why_no_audit().startswith("not on the RTL")
