@@ -25,7 +25,7 @@ _SEEN = {"read_at": 0, "replied_at": 0}
 
 
 class _TracedLine(StdioLine):
-    def read(self, timeout_s: float) -> bytes | None:
+    def read(self, timeout_s: float | None) -> bytes | None:
         data = super().read(timeout_s)
         _SEEN["read_at"] = time.monotonic_ns()
         return data

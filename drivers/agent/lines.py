@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import select
 import termios
 import tty
 from typing import TYPE_CHECKING
 
+from testbed.wire.session import DEFAULT_CHUNK_BYTES, SERIAL_CHUNK_BYTES
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Protocol
 
     class Line(Protocol):
@@ -28,21 +31,20 @@ if TYPE_CHECKING:
         chunk_bytes: int
         quiet_s: float
 
-        def waiter(self) -> Callable[[float], object]:
-            """Something to wait with for bytes or the end, for so many seconds, in one thread.
-
-            Of several threads that wait, each with a waiter of its own, one wakes up.
-            """
-
-        def read(self, timeout_s: float) -> bytes | None:
+        def read(self, timeout_s: float | None) -> bytes | None:
             """What came, ``b""`` if nothing did in time, ``None`` at the end; for one thread at a time.
+
+            Without a limit it waits as long as it takes, and may give ``b""`` all the same.
 
             Raises:
                 OSError: the line broke.
             """
 
-        def more(self) -> bool:
-            """Whether `read` would give something now: nobody who waits may have been told of it."""
+        def wait(self, timeout_s: float) -> bool:
+            """Wait until something can be read and that is to be noticed, or for so long; which it was."""
+
+        def notice(self, wanted: bool) -> None:
+            """Have who waits notice what can be read, once, or let it sleep on; any thread."""
 
         def write(self, data: bytes) -> None:
             """Write all of it, waiting as long as the other side needs.
@@ -52,8 +54,15 @@ if TYPE_CHECKING:
             """
 
 
-_READ_BYTES = 1 << 16
-"""What a pipe holds; from twice as much on, every read would cost a mapping of memory."""
+_READ_BYTES = 1 << 18
+_PIPE_BYTES = 1 << 20
+"""What an unprivileged user may ask for: with the usual 64 KiB, a large answer waits for sshd again and again."""
+_SET_PIPE_BYTES = 1031  # the standard library has a name for F_SETPIPE_SZ from Python 3.10 on; fcntl(2)
+
+
+_ASLEEP = select.EPOLLONESHOT
+_AWAKE = select.EPOLLIN | select.EPOLLONESHOT
+"""Once told of, it is not told of again until asked for, the end of the line included. Source: epoll_ctl(2)."""
 
 
 class _Descriptors:
@@ -64,20 +73,29 @@ class _Descriptors:
         self._write_fd = write_fd
         self._poll = select.poll()
         self._poll.register(read_fd, select.POLLIN)
-
-    def waiter(self) -> Callable[[float], object]:
-        """Something to wait with; the kernel wakes one of those that wait (Source: EPOLLEXCLUSIVE, epoll_ctl(2))."""
-        waiting = select.epoll()
+        self._blocks = os.get_blocking(read_fd)
+        self._waiting = select.epoll()
         try:
-            waiting.register(self._read_fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        except PermissionError:  # a file can always be read
-            waiting.close()
-            return lambda _: None
-        return waiting.poll
+            self._waiting.register(read_fd, _ASLEEP)
+            self._watched = True
+        except PermissionError:  # a file: whoever reads it has all of it soon enough
+            self._watched = False
 
-    def read(self, timeout_s: float) -> bytes | None:
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for what can be read, where that is to be noticed."""
+        return bool(self._waiting.poll(timeout_s))
+
+    def notice(self, wanted: bool) -> None:
+        """Tell who waits of what can be read, or not."""
+        if self._watched:
+            self._waiting.modify(self._read_fd, _AWAKE if wanted else _ASLEEP)
+
+    def read(self, timeout_s: float | None) -> bytes | None:
         """What came, ``b""`` if nothing did in time, ``None`` at the end."""
-        if not self._poll.poll(timeout_s * 1000):
+        if timeout_s is None:
+            if not self._blocks:
+                self._poll.poll()
+        elif not self._poll.poll(timeout_s * 1000):
             return b""
         try:
             return os.read(self._read_fd, _READ_BYTES) or None
@@ -87,10 +105,6 @@ class _Descriptors:
             if error.errno == errno.EIO:  # the other end of a pseudo-terminal has gone
                 return None
             raise
-
-    def more(self) -> bool:
-        """Whether `read` would give something now."""
-        return bool(self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
         """Write all of it."""
@@ -117,7 +131,7 @@ class StdioLine(_Descriptors):
 
     lossy = False
     survives = False
-    chunk_bytes = 16 * 1024
+    chunk_bytes = DEFAULT_CHUNK_BYTES
     quiet_s = 1.0
 
     def __init__(self) -> None:
@@ -127,6 +141,9 @@ class StdioLine(_Descriptors):
         os.dup2(nowhere, 0)
         os.close(nowhere)
         os.dup2(2, 1)
+        for fd in (read_fd, write_fd):
+            with contextlib.suppress(OSError):  # no pipe, or the user's pipes hold as much as they may
+                fcntl.fcntl(fd, _SET_PIPE_BYTES, _PIPE_BYTES)
         super().__init__(read_fd, write_fd)
 
 
@@ -135,7 +152,7 @@ class TtyLine(_Descriptors):
 
     lossy = True
     survives = True
-    chunk_bytes = 256
+    chunk_bytes = SERIAL_CHUNK_BYTES
     quiet_s = 0.3
 
     def __init__(self, device: str, baud: int) -> None:

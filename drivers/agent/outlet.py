@@ -34,7 +34,7 @@ class Outlet:
         self.dropped = 0
         self.broken = threading.Event()
         self._line = line
-        self._budget = 4 * chunk_bytes if chunk_bytes >= 4096 else chunk_bytes
+        self._budget = chunk_bytes
         self._session = Session(Role.AGENT, max_message_bytes=max_message_bytes, chunk_bytes=chunk_bytes)
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -77,7 +77,11 @@ class Outlet:
         Raises:
             LocalWireError: the message does not fit the wire.
         """
-        self._queue(message)
+        self.queue(message)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the writer thread write what is queued."""
         self._wake.release()
 
     def post_late(self, kind: type, make: Callable[[], Message]) -> None:
@@ -95,19 +99,23 @@ class Outlet:
         Raises:
             LocalWireError: the message does not fit the wire.
         """
-        if self._queue(message):
-            self._pump()
+        if self.queue(message):
+            self.write()
 
     def flush(self, timeout_s: float) -> None:
         """Give the writer a bounded time to finish."""
-        finished = threading.Thread(target=self._pump, name="flush", daemon=True)
+        finished = threading.Thread(target=self.write, name="flush", daemon=True)
         finished.start()
         finished.join(timeout_s)
         if self._writing.acquire(timeout=timeout_s):
             self._writing.release()
 
-    def _queue(self, message: Message) -> bool:
-        """Hand it to the session, if that still may say it."""
+    def queue(self, message: Message) -> bool:
+        """Hand it to the session, if that still may say it; to be followed by `write`.
+
+        Raises:
+            LocalWireError: the message does not fit the wire.
+        """
         with self._lock:
             if not self._session.may_send(type(message)):
                 self.dropped += 1
@@ -115,7 +123,8 @@ class Outlet:
             self._session.send(message)
             return True
 
-    def _pump(self) -> None:
+    def write(self) -> None:
+        """Write what is queued if nobody else does."""
         session = self._session
         while session.wants_to_send and not self.broken.is_set():
             if not self._writing.acquire(blocking=False):
@@ -134,4 +143,4 @@ class Outlet:
     def _write_on(self) -> None:
         while not self.broken.is_set():
             self._wake.acquire()
-            self._pump()
+            self.write()

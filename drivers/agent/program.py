@@ -10,9 +10,9 @@ replaces the default
 ``facts``     mapping laid over the facts of the welcome; ``boot_id`` in it replaces the board's.
 ``sha256``    what the agent says it is; default the hash of the ``.pyz`` that holds this file.
 
-Threads: the caller's reads the line; *writer* writes; *housekeeper* does files, models, settings; one for
-each model instance executes; one for each running meter samples. Requests open no file, start no thread and
-log nothing.
+Threads: the caller's waits for signals; *read_on* reads the line and executes what it can; *stand_in* reads meanwhile;
+*writer* writes; *housekeeper* does files, models, settings; one for each model instance executes the rest; one for each
+running meter samples. Requests open no file, start no thread and log nothing.
 """
 
 from __future__ import annotations

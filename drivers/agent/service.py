@@ -1,7 +1,8 @@
 """The agent between its parts: reads the line, answers at once what can be, hands on the rest.
 
-Two threads read in turns. The one that gets an action for an idle lane executes it and writes the answer, so that no
-thread waits for another on the way of a request; whatever comes meanwhile, a ``Cancel`` above all, wakes the other one.
+The reader executes what it reads for an idle lane, and writes the answer, so that no thread waits for another on the
+way of a request. Meanwhile a stand-in reads, so that a ``Cancel`` is heard; it sleeps on where the execution should
+take less than a millisecond by what the last ones took, and looks up `_LOOK_SECONDS` later in case it does not.
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("testbed.agent")
 _FLUSH_SECONDS = 1.0
-_WAIT_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
 _PAUSE_SECONDS = 0.01
+_TOGETHER = 4
+"""Answers of brief executions that leave in one write, if there are more orders: each is a packet to seal and send."""
 
 
 class Service:
-    """The readers. While one has its turn it never writes to the line, and waits for a full housekeeper at most."""
+    """The reader and its stand-in: in its turn neither writes, and waits for a full housekeeper at most."""
 
     def __init__(
         self,
@@ -72,14 +75,14 @@ class Service:
         self._greeting: m.Hello | None = None
         self._heard = time.monotonic()
         self._turn = threading.Lock()
-        self._executing = False
+        self._executing = self._may_claim = False
         self._over = threading.Event()
         self._code = 0
 
     def serve(self) -> int:
         """Until the line ends or the host says goodbye: 0. 3 if the line broke or the host broke the rules."""
-        for number in range(2):
-            threading.Thread(target=self._read_on, name=f"reader {number}", daemon=True).start()
+        for work in (self._read_on, self._stand_in):
+            threading.Thread(target=self._guard, args=(work,), name=work.__name__[1:], daemon=True).start()
         self._over.wait()
         return self._code
 
@@ -87,30 +90,54 @@ class Service:
         self._code = code
         self._over.set()
 
-    def _read_on(self) -> None:
-        """Wait, read, act on it, and run the lane that this set in motion."""
-        timeout = min(self._line.quiet_s, _WAIT_SECONDS)
-        wait = self._line.waiter()
+    def _guard(self, work: Callable[[], None]) -> None:
         try:
-            while True:
-                wait(timeout)
-                with self._turn:
-                    if self._over.is_set():
-                        return
-                    lane = self._take()
-                if lane is not None:
-                    lane.work()
-                    self._executing = False
-        except Exception:  # noqa: BLE001 - logged, and the end of the agent: the other reader would not do
+            work()
+        except Exception:  # noqa: BLE001 - logged, and the end of the agent: the other thread would not do
             _log.exception("a reader died")
             self._end(1)
 
-    def _take(self) -> Executor | None:
-        """Read what there is and handle it; the lane that this thread has to run, if any."""
+    def _read_on(self) -> None:
+        """Wait, read, act on it, and run the lane that this set in motion."""
+        while not self._over.is_set():
+            data = self._read(None)
+            read_at = self._now_ns()
+            with self._turn:
+                self._may_claim = True
+                lane = self._take(data, read_at)
+                self._executing = lane is not None
+            if lane is None:
+                continue
+            brief = lane.brief
+            if not brief:
+                self._line.notice(True)
+            lane.work(together=_TOGETHER if brief else 1)
+            with self._turn:
+                self._executing = False
+                self._line.notice(False)
+
+    def _stand_in(self) -> None:
+        """Read while the reader executes, and notice when nothing comes."""
+        timeout = min(self._line.quiet_s, _LOOK_SECONDS)
+        while not self._over.is_set():
+            self._line.wait(timeout)
+            with self._turn:
+                self._may_claim = False
+                if self._executing:
+                    self._outlet.wake()  # answers of an execution that was thought to be brief
+                    self._take(self._read(0.0), self._now_ns())
+                    self._line.notice(True)
+                elif self._outlet.broken.is_set():
+                    self._end(3)
+                else:
+                    self._take(b"", 0)
+
+    def _read(self, timeout_s: float | None) -> bytes | None:
+        """What came; ``None`` if the agent is to end, which is said then."""
         while self._outlet.overfull:
             time.sleep(_PAUSE_SECONDS)
         try:
-            data = self._line.read(0.0)
+            data = self._line.read(timeout_s)
         except OSError as error:
             _log.error("the line broke: %s", error)
             self._end(3)
@@ -118,11 +145,17 @@ class Service:
         if data is None or self._outlet.broken.is_set():
             self._end(0 if data is None else 3)
             return None
-        read_at, now = self._now_ns(), time.monotonic()
+        return data
+
+    def _take(self, data: bytes | None, read_at: int) -> Executor | None:
+        """Handle what was read, if anything; the lane that this thread has to run, if any."""
+        if data is None:
+            return None
+        now = time.monotonic()
         if data:
             self._heard = now
         elif now - self._heard < self._line.quiet_s:
-            return None  # the other reader took it
+            return None
         else:
             self._mind_silence()
         lane = None
@@ -212,13 +245,13 @@ class Service:
                 self._outlet.post(reply)
         if entry is None:
             return None
-        # The other reader sleeps on: what lies on the line already will not wake it, only what comes from now on.
-        lane = self._residency.submit(entry, claim=not self._executing and not self._line.more())
+        lane = self._residency.submit(entry, claim=self._may_claim)
         if isinstance(lane, m.Failed):
             self._ledger.withdraw(entry)
             self._outlet.post(lane)
             return None
-        self._executing = self._executing or lane is not None
+        if lane is not None:
+            self._may_claim = False  # one can be run, and the others have threads of their own
         return lane
 
     def _greet(self, hello: m.Hello) -> None:

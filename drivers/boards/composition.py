@@ -12,6 +12,7 @@ from drivers.boards.lossy import LossyOptions
 from testbed.model.lab import BoardSpec, CheckResult, ModelFiles, parse_options
 from testbed.ports import Link
 from testbed.units import MS, Ns
+from testbed.wire.session import DEFAULT_CHUNK_BYTES
 
 Wrap: TypeAlias = Callable[[Link], Link]
 
@@ -87,7 +88,7 @@ class Composition(Struct, frozen=True, kw_only=True):
     agent_sha256: str = ""
     lossy: bool = False
     line_bytes_per_s: float | None = None
-    chunk_bytes: int = 16 * 1024
+    chunk_bytes: int = DEFAULT_CHUNK_BYTES
     piece_bytes: int = 64 * 1024
     common: CommonOptions = CommonOptions()
     runtime: str | None = None

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from testbed.wire.claim import Claim
 
 _log = logging.getLogger(__name__)
-_WRITE_BYTES = 64 * 1024
 _QUIET: Ns = 300 * MS
 _TOGETHER = 4
 """Answers of one read that are handled before what was ordered meanwhile is written: no order waits for more."""
@@ -77,8 +76,7 @@ class Conversation:
         self._lossy = composition.lossy
         self._session = Session(Role.HOST, chunk_bytes=composition.chunk_bytes)
         self._actions = Actions(boot, composition, self._tell, now, first_number)
-        budget = composition.chunk_bytes if self._lossy else _WRITE_BYTES
-        self._writer = Writer(link, self._session, self._actions, budget)
+        self._writer = Writer(link, self._session, self._actions, composition.chunk_bytes)
         self._accident: Exception | None = None
         self._ended = asyncio.Event()
         self._heard = now()

@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire import messages as m
 from testbed.wire.automaton import Role, State, by_state
-from testbed.wire.frames import FLAG_FROM_AGENT, FLAG_LAST, FLAG_SHORT, FLAG_START, FrameDecoder
+from testbed.wire.frames import (
+    FLAG_FROM_AGENT,
+    FLAG_LAST,
+    FLAG_SHORT,
+    FLAG_START,
+    OVERHEAD_BYTES,
+    FrameDecoder,
+)
 from testbed.wire.outbox import BULK, SHORT, Outbox
 from testbed.wire.reassembly import Reassembly
 
@@ -32,7 +39,8 @@ if TYPE_CHECKING:
 
     from testbed.wire.frames import Buffer, Frame
 
-DEFAULT_CHUNK_BYTES = 16 * 1024
+DEFAULT_CHUNK_BYTES = 32 * 1024 - OVERHEAD_BYTES
+"""A frame then is what OpenSSH reads and seals at a time. Source: CHAN_SES_PACKET_DEFAULT, channels.h."""
 SERIAL_CHUNK_BYTES = 256
 DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 
@@ -68,7 +76,7 @@ class Session:
         Args:
             role: which end.
             max_message_bytes: refuse larger ones; memory for unfinished messages is bounded by twice this.
-            chunk_bytes: largest payload of a frame we send; 16 KiB, or 256 on a serial line.
+            chunk_bytes: largest payload of a frame we send; nearly 32 KiB, or 256 on a serial line.
             high_water_bytes: ``writable`` is false above this many bytes waiting.
         """
         self.state = State.FRESH

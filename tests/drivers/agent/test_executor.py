@@ -1,6 +1,10 @@
 import time
-from itertools import pairwise
+from itertools import count, pairwise
+from unittest.mock import Mock
 
+from drivers.agent.executor import Executor
+from drivers.agent.ledger import Ledger
+from drivers.agent.runtimes.echo import EchoRuntime
 from testbed.wire import messages as m
 from tests.drivers.agent.conftest import PICTURE, infer
 
@@ -114,3 +118,38 @@ def test_a_failing_runtime_reports_and_the_agent_goes_on(start):
     assert "Traceback" in failed.traceback
     assert host.expect(m.Failed, where=lambda f: f.number == 3).code == "no-model"
     assert host.expect(m.Done).action == 2
+
+
+def test_answers_of_brief_executions_leave_together_and_how_brief_is_learned():
+    ledger, outlet, runtime, clock = Ledger(16), Mock(), EchoRuntime(), count(0, 150_000)
+    runtime.load("echo", [], {}, 1)
+    lane = Executor(0, ledger=ledger, outlet=outlet, now_ns=lambda: next(clock), report_start=False)
+
+    def put(*actions):
+        return [lane.put("echo", runtime, ledger.admit(infer(n), 0)[0], claim=True) for n in actions]
+
+    assert put(1, 2, 3, 4, 5, 6) == [True, False, False, False, False, False]
+    assert not lane.brief  # nothing is known of it yet
+    lane.work(together=4)
+    did = [call.args[0].action if call.args else "write" for call in outlet.method_calls]
+    assert did == [1, 2, 3, 4, "write", 5, 6, "write"]
+    put(7, 8, 9, 10, 11, 12)
+    assert lane.brief  # 6 of 150 us
+    put(13)
+    assert not lane.brief
+    lane.work()
+    assert outlet.write.call_count == 2 + 7
+
+
+def test_a_cancel_is_heard_where_an_execution_is_not_as_brief_as_the_last_one(start):
+    host = start("--started")
+    host.greet()
+    host.load()
+    host.send(infer(1))
+    host.expect(m.Done)
+    host.load(sleep_ns=100_000_000, exits=200)
+    host.send(infer(2))
+    host.expect(m.Started, where=lambda s: s.action == 2)
+    host.send(m.Cancel(2, ()))
+    assert host.expect(m.Cancelled, timeout=15) == m.Cancelled(2, m.DURING, ())
+    host.nothing(m.Done)

@@ -52,11 +52,7 @@ class Stub:
     lossy = False
 
     def __init__(self):
-        self.rest = False
         self.claims = []
-
-    def more(self):
-        return self.rest
 
     def post(self, message):
         raise AssertionError(message)
@@ -66,7 +62,7 @@ class Stub:
         return "lane" if claim else None
 
 
-def test_a_reader_executes_itself_only_if_nothing_lies_unread_and_the_other_one_is_free():
+def test_the_reader_runs_one_lane_of_those_it_reads_for_and_the_stand_in_none():
     stub = Stub()
     service = Service(
         stub,
@@ -81,9 +77,8 @@ def test_a_reader_executes_itself_only_if_nothing_lies_unread_and_the_other_one_
         now_ns=time.monotonic_ns,
         max_message_bytes=1 << 20,
     )
-    stub.rest = True  # a Cancel for instance, of which the other reader was not told
     assert service._infer(infer(1)) is None
-    stub.rest = False
+    service._may_claim = True
     assert service._infer(infer(2)) == "lane"
     assert service._infer(infer(3)) is None
     assert stub.claims == [False, True, False]

@@ -8,6 +8,7 @@ from testbed.errors import LocalWireError, RemoteWireError, WireError
 from testbed.wire import PROTOCOL_VERSION, Role, Session, State, Tensor
 from testbed.wire import messages as m
 from testbed.wire.frames import FLAG_FROM_AGENT, OVERHEAD_BYTES, encode_frame
+from testbed.wire.session import DEFAULT_CHUNK_BYTES
 from tests.testbed.wire.test_frames import split
 from tests.testbed.wire.test_messages import of_type
 
@@ -55,7 +56,7 @@ def test_a_cancel_leaves_within_one_chunk():
     host, agent = opened()
     host.send(infer(1))
     first = host.data_to_send(1)
-    assert len(first) <= 16384 + OVERHEAD_BYTES
+    assert len(first) <= DEFAULT_CHUNK_BYTES + OVERHEAD_BYTES
     host.send(m.Cancel(1, ()))
     assert agent.receive(first + host.data_to_send(1)) == [m.Cancel(1, ())]
     assert agent.receive(drain(host)) == [infer(1)]
