@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from data import Split, training_split
 from networks import Network
@@ -110,8 +111,14 @@ def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
             kept.copy_(live)
 
 
-def train(name: str, recipe: Recipe, folder: Path) -> None:
-    """Train ``name`` to ``recipe`` and leave ``<name>.pt`` (resume) and ``<name>.best.pt`` in ``folder``."""
+def train(name: str, recipe: Recipe, folder: Path, lost: torch.Tensor | None = None) -> None:
+    """Train ``name`` to ``recipe`` and leave ``<name>.pt`` (resume) and ``<name>.best.pt`` in ``folder``.
+
+    Args:
+        lost: uint8 (copies, n, 28, 28), the training images after a loss: half of each batch is taken from one of them,
+            and the files are called ``<name>-lossy``. Which epoch to keep is still told by whole images.
+    """
+    kept_as = name if lost is None else f"{name}-lossy"
     torch.manual_seed(recipe.seed)
     kept, held = training_split()
     mean, std = float(kept.images.mean()), float(kept.images.std())
@@ -123,7 +130,7 @@ def train(name: str, recipe: Recipe, folder: Path) -> None:
     optimiser = torch.optim.SGD(
         network.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
-    start, best, resume = 0, 0.0, folder / f"{name}.pt"
+    start, best, resume = 0, 0.0, folder / f"{kept_as}.pt"
     if resume.exists():
         state = torch.load(resume, weights_only=True)
         network.load_state_dict(state["network"])
@@ -140,7 +147,11 @@ def train(name: str, recipe: Recipe, folder: Path) -> None:
             rate = learning_rate(recipe, (epoch * steps + step) / (recipe.epochs * steps))
             optimiser.param_groups[0]["lr"] = rate
             rows = order[step * recipe.batch : (step + 1) * recipe.batch]
-            batch = normalise(augment(images[rows], recipe.shift_px, flip=recipe.flip), mean, std)
+            picked = images[rows]
+            if lost is not None:
+                half = len(rows) // 2
+                picked[:half] = lost[torch.randint(len(lost), (half,)), rows[:half]]
+            batch = normalise(augment(picked, recipe.shift_px, flip=recipe.flip), mean, std)
             scores = network(batch)
             losses = [nn.functional.cross_entropy(s, labels[rows]) for s in scores]
             loss = torch.stack([w * part for w, part in zip(recipe.exit_weights, losses, strict=True)]).sum()
@@ -152,7 +163,7 @@ def train(name: str, recipe: Recipe, folder: Path) -> None:
         reached = accuracy(average, check, check_labels)
         LOG.info(
             "%s epoch %d/%d: validation %s, loss %.4f, %.0f s",
-            name,
+            kept_as,
             epoch + 1,
             recipe.epochs,
             " ".join(f"{r:.4f}" for r in reached),
@@ -168,7 +179,7 @@ def train(name: str, recipe: Recipe, folder: Path) -> None:
                 "mean": mean,
                 "std": std,
             }
-            _save({"average": average.state_dict(), "note": json.dumps(note)}, folder / f"{name}.best.pt")
+            _save({"average": average.state_dict(), "note": json.dumps(note)}, folder / f"{kept_as}.best.pt")
         _save(
             {
                 "network": network.state_dict(),
@@ -246,6 +257,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="instead of the recipe's own number")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--checkpoints", type=Path, default=CHECKPOINTS)
+    parser.add_argument("--lost", type=Path, help="what lose.py wrote; networks of one exit only")
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(chosen.threads)
@@ -254,7 +266,8 @@ def main() -> None:
         recipe = RECIPES[name]
         if chosen.epochs is not None:
             recipe = Recipe(**{**_fields(recipe), "epochs": chosen.epochs})
-        train(name, recipe, chosen.checkpoints)
+        lost = None if chosen.lost is None else torch.from_numpy(np.load(chosen.lost)["images"])
+        train(name, recipe, chosen.checkpoints, lost)
         if recipe.head_epochs:
             train_early_heads(name, recipe, chosen.checkpoints)
 

@@ -89,7 +89,9 @@ def cells(study: LossStudy, live: Live) -> list[tuple[str, float]]:
 def play_live(
     study: LossStudy, live: Live, images: Sequence[NDArray[np.uint8]], file: Path, progress: Progress
 ) -> tuple[list[Played], str]:
-    """Play every kind of loss; or nothing, and why it cannot be had here.
+    """Play every kind of loss; and what was left out because it cannot be had here, with the reason.
+
+    Nothing is played without the lossy transport or without any stream.
 
     Args:
         file: the campaign file, for errors.
@@ -129,15 +131,18 @@ def play_live(
             ]
 
         todo = cells(study, live)
-        for _, carriers in make(*todo[0]):
-            if carriers[0].why_not:
-                return [], carriers[0].why_not
+        without = {name: carriers[0].why_not for name, carriers in make(*todo[0]) if carriers[0].why_not}
+        told = "; ".join(dict.fromkeys(without.values()))
+        left = [name for name, _, _ in transports(live) if name not in without]
+        if LOSSY not in left or not any(name.startswith(TCP) for name in left):
+            return [], told
         progress.start("pictures over networks", len(todo))
         for pattern, loss in todo:
-            played += asyncio.run(_play(study, live, pattern, loss, make(pattern, loss)))
+            named = [(name, carriers) for name, carriers in make(pattern, loss) if name in left]
+            played += asyncio.run(_play(study, live, pattern, loss, named))
             progress.advance()
         progress.done()
-    return played, ""
+    return played, told
 
 
 def _builder(live: Live, file: Path) -> Callable[[CarrierSpec], Carrier]:

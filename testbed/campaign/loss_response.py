@@ -72,7 +72,7 @@ class RatioRow(Struct, frozen=True, kw_only=True):
 
 
 class LeftOutRow(Struct, frozen=True, kw_only=True):
-    """Why there are no response times."""
+    """Why there are no response times, or none of some transport."""
 
     what: str = "left out"
     reason: str
@@ -86,7 +86,7 @@ def response_rows(live: Live, played: Sequence[Played], seed: int) -> list[Respo
         mine = {one.transport: one for one in played if (one.pattern, one.loss) == (pattern, loss)}
         streams = [name for name in mine if name.startswith(TCP)]
         best = min(streams, key=lambda name: np.quantile(mine[name].response_ms, TAIL))
-        for other in (best, FEC):
+        for other in (best, *([FEC] if FEC in mine else [])):
             above, below = mine[LOSSY].response_ms, mine[other].response_ms
             draws = _tails(live, above, seed) / _tails(live, below, seed)
             low, high = _interval(draws)

@@ -90,13 +90,12 @@ def run_loss(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
     live: list[ResponseRow | RatioRow | LeftOutRow] = []
     if study.live is not None:
         played, why_not = play_live(study, study.live, given.pictures, folder / CAMPAIGN_FILE, progress)
+        responses = response_rows(study.live, played, study.seed)
+        found |= response_figures(responses, study.loss)
+        live = [*responses]
         if why_not:
             progress.note(f"response times are left out: {why_not}")
-            live = [LeftOutRow(reason=why_not)]
-        else:
-            responses = response_rows(study.live, played, study.seed)
-            found |= response_figures(responses, study.loss)
-            live = [*responses]
+            live.append(LeftOutRow(reason=why_not))
     write_study(
         out,
         Study(

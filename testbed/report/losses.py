@@ -114,10 +114,10 @@ def _thresholds(study: Study) -> Table:
 
 
 def _left_out(study: Study) -> tuple[str, ...]:
-    """Why there are no response times, where there are none."""
-    if any(row["what"] == "response" for row in study.rows):
-        return ()
+    """Why there are no response times, or none of some transport."""
     reasons = [row["reason"] for row in study.rows if row["what"] == "left out"]
+    if not reasons and any(row["what"] == "response" for row in study.rows):
+        return ()
     return (
         f"response times are left out: {reasons[0] if reasons else 'the campaign file has no live table'}",
     )

@@ -103,14 +103,26 @@ def test_response_times_count_from_when_a_picture_was_due(fakes) -> None:
     assert lossy.counts["up"] == {"entered": 200, "lost": 10, "dropped": 0}
 
 
-def test_where_there_is_no_network_nothing_is_played(fakes, monkeypatch) -> None:
+def test_a_transport_that_cannot_be_had_is_left_out(fakes, monkeypatch) -> None:
     class Without(Fake):
         def __init__(self, spec):
             super().__init__(spec)
             self.why_not = "no code" if spec.transport == "fec" else ""
 
     monkeypatch.setattr(loss_live, "_builder", lambda *_: Without)
-    assert play() == ([], "no code")
+    played, told = play()
+    assert told == "no code"
+    assert {one.transport for one in played} == {"lossy", "tcp cubic", "tcp bbr"}
+
+
+def test_without_the_lossy_transport_nothing_is_played(fakes, monkeypatch) -> None:
+    class Without(Fake):
+        def __init__(self, spec):
+            super().__init__(spec)
+            self.why_not = "network namespaces need root"
+
+    monkeypatch.setattr(loss_live, "_builder", lambda *_: Without)
+    assert play() == ([], "network namespaces need root")
     assert not any(fake.carried for fake in fakes)
 
 

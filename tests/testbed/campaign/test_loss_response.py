@@ -71,5 +71,11 @@ def test_the_headline_is_the_worse_of_the_patterns() -> None:
     assert found["p99_ms_tcp_bbr_iid"] == pytest.approx(5 * found["p99_ms_lossy_iid"])
 
 
+def test_without_coded_datagrams_there_is_no_ratio_over_them() -> None:
+    rows = response_rows(LIVE, [one for one in ALL if one.transport != "fec"], 1)
+    assert [row.other for row in rows if isinstance(row, RatioRow)] == ["tcp bbr"]
+    assert response_rows(LIVE, [], 1) == []
+
+
 def test_the_same_seed_gives_the_same_intervals() -> None:
     assert response_rows(LIVE, ALL, 1) == response_rows(LIVE, ALL, 1)

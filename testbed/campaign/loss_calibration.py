@@ -8,19 +8,18 @@ the row will be used for. Which packets those are is drawn anew for each image.
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.loss_pictures import arrived, send, worst_of
+from testbed.campaign.loss_spec import Packets
 from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
 from testbed.policy import EDGE
 from testbed.wire.datagrams import Order, encode_order
-from testbed.wire.fragments import pack, unpack
-from testbed.wire.jpeg import lost_frac as share_of
-from testbed.wire.picture import FILLS, encode, fit, restore
+from testbed.wire.picture import FILLS, fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from testbed.model.ids import ModelId
 
 _BATCH = 64
+_LOOKED_AT = 100
 
 
 class Way(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +51,12 @@ class Way(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.fill not in FILLS:
             raise ValueError(f"fill must be one of {', '.join(FILLS)}")
+
+    def packets(self, order_bytes: int) -> Packets:
+        """The same as a study of loss has it."""
+        return Packets(
+            quality=self.quality, units=self.units, limit_bytes=self.packet_bytes, order_bytes=order_bytes
+        )
 
 
 def way_of(lab: LabFile) -> Way:
@@ -92,22 +98,11 @@ def degrade(
     """
     out = np.empty_like(images)
     shares = np.zeros(len(images))
-    fill = FILLS.index(way.fill)
     for index, image in enumerate(images):
-        shape, segments = encode(image, quality=way.quality, interval=way.units)
-        packets = [
-            unpack(content).segments
-            for content in pack(0, shape, segments, bytes(order_bytes), way.packet_bytes)
-        ]
-        order = list(range(len(packets)))
-        random.Random(f"{seed}/{index}").shuffle(order)
-        there = dict(enumerate(segments))
-        for number in order:
-            left = {place: data for place, data in there.items() if place not in packets[number]}
-            if share_of(shape, left) <= lost_frac + 1e-9:
-                there = left
-        shares[index] = share_of(shape, there)
-        out[index] = fit(restore(shape, there, fill, way.mean), image.shape)
+        sent = send(image, way.packets(order_bytes))
+        gone = worst_of(sent, lost_frac, (seed, 2, index))
+        shares[index] = sent.share(gone)
+        out[index] = fit(arrived(sent, gone, (way.fill,), way.mean)[way.fill], image.shape)
     return out, shares
 
 
@@ -153,10 +148,12 @@ def lossy_scores(
     order = max(_order_bytes(data, model, way) for model in models)
     images, shares = degrade(data.calibration_images(), lost_frac, way, seed, order)
     if lost_frac > 0 and not shares.any():
+        sent = [send(image, way.packets(order)) for image in images[:_LOOKED_AT]]
+        least = min(one.share([number]) for one in sent for number in range(len(one.packets)))
         raise ConfigError(
             f"a loss of {lost_frac:g} takes no packet of these pictures away",
             key="calibration.lost_fracs",
-            cure="Take a larger loss, or smaller packets",
+            cure=f"Take a larger loss (a packet here is {least:.3g} of a picture and more), or smaller packets",
         )
     return {model: scores(data, model, images) for model in models}
 

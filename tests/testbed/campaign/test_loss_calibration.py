@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from testbed.campaign.data import TaskData
-from testbed.campaign.lossy import Way, degrade, lossy_scores, scores, way_of
+from testbed.campaign.loss_calibration import Way, degrade, lossy_scores, scores, way_of
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
 from testbed.policy.confidence import calibrate
@@ -77,7 +77,7 @@ def test_rows_for_losses_stand_beside_those_without(data):
 
 
 def test_a_loss_that_takes_nothing_away_is_no_calibration(data):
-    with pytest.raises(ConfigError, match="takes no packet"):
+    with pytest.raises(ConfigError, match=r"takes no packet.*a packet here is 0\.125"):
         lossy_scores(data, ["cnn-tiny"], 0.01, WAY)
 
 
