@@ -98,7 +98,7 @@ def lease_rows(lab: LabFile) -> dict[str, dict[str, Any]]:
         row: dict[str, Any] = {"resource": resource, "state": "free", "told": "free"}
         if of.ended is not None:
             row["before"] = tell_end(of.ended)
-            if of.ended.how != "released":
+            if of.ended.how != "released" or of.ended.lease.standing:
                 row["told"] = f"free; {row['before']}"
         for state, lease in (("reserved", of.reserved), ("held", of.held)):
             if lease is not None and alive(lease, now):
@@ -109,6 +109,7 @@ def lease_rows(lab: LabFile) -> dict[str, dict[str, Any]]:
                     "token": lease.token,
                     "since": lease.since / S,
                     "left_s": round(time_left(lease, now) / S, 1),
+                    "standing": lease.standing or "in service",
                 }
         rows[name] = row
     return rows

@@ -90,6 +90,7 @@ class Inventory:
             check_leases=self.leasing.check,
             withdraw=self._withdraw,
             note=self.notes.write,
+            stand=self.leasing.stand,
         )
 
     async def open(

@@ -125,6 +125,11 @@ class LeaseStore:
                 except LeaseError as error:
                     raise LeaseError(error.message, board=resource, code=error.code) from error
 
+    def stand(self, resource: str, token: int, standing: str) -> None:
+        """Tell everybody how a board of ours stands; nothing if it is no longer ours. Raises `StoreError`."""
+        with self._changing() as change:
+            change.boards[resource] = leases.stand(change.of(resource), token, standing)
+
     def release(self, tokens: Mapping[str, int]) -> None:
         """End holds; those that are no longer ours are left alone. Raises `StoreError`."""
         with self._changing() as change:

@@ -5,6 +5,7 @@ asked         refused while                                                    o
 ============  ===============================================================  =====================================
 `hold`        anybody holds it, or somebody else has reserved it               held, with a token above any before
 `renew`       -                                                                prolonged; an error if no longer ours
+`stand`       -                                                                told of the board, if still ours
 `let_go`      -                                                                free, unless somebody else holds it
 `reserve`     somebody else holds or has reserved it                           reserved, or reserved anew
 `give_back`   somebody else has reserved it, and nobody forces it              free of the reservation; force breaks
@@ -90,6 +91,14 @@ def renew(board: BoardLeases, token: int, now: Instant) -> BoardLeases:
     return msgspec.structs.replace(board, held=again)
 
 
+def stand(board: BoardLeases, token: int, standing: str) -> BoardLeases:
+    """Tell how the board stands under a hold; nothing changes if it is no longer ours."""
+    held = board.held
+    if held is None or held.token != token:
+        return board
+    return msgspec.structs.replace(board, held=msgspec.structs.replace(held, standing=standing))
+
+
 def let_go(board: BoardLeases, token: int, now: Instant) -> BoardLeases:
     """End a hold; nothing changes if it is no longer ours."""
     held = board.held
@@ -142,7 +151,8 @@ def tell(lease: Lease, now: Instant) -> str:
     left = max(time_left(lease, now), 0)
     span = f"{left // S} s" if left < 120 * S else f"{left // (60 * S)} min"
     until = "unless prolonged, " if lease.holder.pid else ""
-    return f"{lease.holder}{purpose}, {until}for another {span}"
+    standing = f"; the board is {lease.standing}" if lease.standing else ""
+    return f"{lease.holder}{purpose}, {until}for another {span}{standing}"
 
 
 def tell_end(ended: Ended) -> str:
@@ -151,7 +161,10 @@ def tell_end(ended: Ended) -> str:
     lease = ended.lease
     purpose = f" ({lease.purpose})" if lease.purpose else ""
     by = f" by {ended.by}" if ended.by else ""
-    return f"the lease of {lease.holder}{purpose}, token {lease.token}, {_ENDS[ended.how]}{by} at {at}"
+    standing = f", the board then {lease.standing}" if lease.standing else ""
+    return (
+        f"the lease of {lease.holder}{purpose}, token {lease.token}, {_ENDS[ended.how]}{by} at {at}{standing}"
+    )
 
 
 def _lease(who: Holder, purpose: str, token: int, length: Ns, now: Instant) -> Lease:

@@ -149,6 +149,19 @@ class Leasing:
         if self._tokens:
             await self._run(lambda: self._store.renew(self._tokens))
 
+    def stand(self, board: BoardId, standing: str) -> None:
+        """Tell whoever looks at the leases how a board of ours stands; does not wait for the disk."""
+        resource = next((r for r, name in self._names.items() if name == board), "")
+        token = self._tokens.get(resource)
+        if token is None or self._thread is None:
+            return
+
+        def tell() -> None:
+            with contextlib.suppress(StoreError):  # the journal has it as well
+                self._store.stand(resource, token, standing)
+
+        self._thread.submit(tell)
+
     async def release(self) -> None:
         """Let go; idempotent. What the disk refuses is left to run out."""
         if self._beating is not None:

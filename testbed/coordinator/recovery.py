@@ -74,6 +74,7 @@ class Recovery:
         check_leases: Callable[[], Awaitable[None]],
         withdraw: Callable[[BoardId], Coroutine[Any, Any, None]],
         note: Callable[[str], None],
+        stand: Callable[[BoardId, str], None] = lambda board, standing: None,
     ) -> None:
         """All boards are in service.
 
@@ -81,12 +82,14 @@ class Recovery:
             limits: how long and how often. switches: by board, where it has one.
             check_leases: raises `LeaseError` where a board is no longer ours to switch.
             withdraw: closes a board's driver for good. note: takes each transition.
+            stand: takes how a board stands after each, and why; empty once it is in service.
         """
         self._limits = limits
         self._switches = switches
         self._check_leases = check_leases
         self._withdraw = withdraw
         self._note = note
+        self._stand = stand
         self._cases: dict[BoardId, _Case] = {}
 
     def state(self, board: BoardId) -> Standing:
@@ -153,6 +156,7 @@ class Recovery:
         case = self._case(board)
         self._note(f"{board}: {case.state.value} → {state.value}: {why}")
         case.state, case.reason = state, why
+        self._stand(board, "" if state is Standing.IN_SERVICE else f"{state.value}: {why}")
 
     async def _care(self, board: BoardId, case: _Case) -> None:
         """From lost to in service or withdrawn."""

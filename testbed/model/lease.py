@@ -42,7 +42,7 @@ class Instant(Struct, frozen=True, kw_only=True):
     wall: Ns
 
 
-class Lease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Lease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One lease of one board.
 
     Attributes:
@@ -51,6 +51,7 @@ class Lease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         since: when it was taken, wall clock [ns].
         length: from the last heartbeat to the end, or from ``since`` [ns].
         boot_id: of the host whose clock ``until`` is on. until: end on that clock. until_wall: the same by wall clock.
+        standing: how the board stands under a hold, as its holder said last; empty while it is in service.
     """
 
     holder: Holder
@@ -61,6 +62,7 @@ class Lease(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     boot_id: str
     until: Ns
     until_wall: Ns
+    standing: str = ""
 
 
 class Ended(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

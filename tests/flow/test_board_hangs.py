@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from testbed import resources
 from testbed.campaign.bench import profile_lookup
 from testbed.campaign.data import TaskData
+from testbed.cli.leases import lease_rows
 from testbed.coordinator.boards import board_specs
 from testbed.coordinator.inventory import Inventory
 from testbed.coordinator.labfile import RecoveryTable, read_lab
@@ -28,6 +30,7 @@ class Outlet:
     def __init__(self) -> None:
         self.faults: Any = None
         self.orders: list[str] = []
+        self.look: Callable[[], object] = lambda: None
 
     async def off(self) -> None:
         raise NotImplementedError
@@ -37,6 +40,7 @@ class Outlet:
 
     async def cycle(self) -> None:
         self.orders.append("cycle")
+        await asyncio.to_thread(self.look)
         await self.faults.reboot()
 
 
@@ -53,8 +57,15 @@ async def test_a_hanging_board_returns_by_its_power_switch(tmp_path: Path, name:
     table, options = lab.boards[name]
     lab = msgspec.structs.replace(
         lab,
-        boards={name: (table, options | {"silence_ms": 900, "connect_timeout_ms": 3000})},
+        boards={
+            name: (
+                msgspec.structs.replace(table, lease=f"the {name}"),
+                options | {"silence_ms": 900, "connect_timeout_ms": 3000},
+            )
+        },
         recovery=RecoveryTable(grace_s=0.5, attempts=3, return_s=30),
+        state=tmp_path / "leases",
+        lease_s=60,
     )
     data, outlet, heard = TaskData(TASK, None), Outlet(), list[Note]()
     specs = board_specs(lab, data.models, profile_lookup(lab), tmp_path, 1)
@@ -64,12 +75,20 @@ async def test_a_hanging_board_returns_by_its_power_switch(tmp_path: Path, name:
         await inventory.open()
         board: Any = inventory.boards[name]
         outlet.faults = board.faults
+        shown: list[str] = []
+        outlet.look = lambda: shown.append(lease_rows(lab)[name]["told"])
         first = inventory.facts[name].boot_id
         await outlet.faults.stall(600)
         await until_lost(heard)
         await inventory.recovery.settled()
         assert inventory.recovery.state(name) is Standing.IN_SERVICE
         assert outlet.orders[:1] == ["cycle"]
+        assert "held by" in shown[0]
+        assert "the board is quarantined: it did not come back by itself within 0.5 s" in shown[0], (
+            "for all to see"
+        )
+        await inventory.leasing.check()  # behind what was told last
+        assert "the board is" not in lease_rows(lab)[name]["told"], "back in service"
         done = await inventory.execute(name, table.models[0], np.ascontiguousarray(data.images[:1]), (0,))
         assert len(done.execution.items) == 1
     finally:

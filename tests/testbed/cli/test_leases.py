@@ -88,6 +88,18 @@ def test_what_expired_last_is_shown(lab: Path, store: LeaseStore) -> None:
     assert "expired at" in told["told"]
 
 
+def test_a_board_that_was_withdrawn_is_shown_to_the_next_one(lab: Path, store: LeaseStore) -> None:
+    token = store.acquire({ORIN: "orin"}, BOB, "run x", 3600 * S)[ORIN].token
+    store.stand(ORIN, token, "quarantined: silent")
+    shown = rows(lab)["orin"]
+    assert shown["held"]["standing"] == "quarantined: silent"  # type: ignore[index]
+    store.stand(ORIN, token, "withdrawn: 3 power cycles")
+    store.release({ORIN: token})
+    told = leases.lease_rows(read_lab(lab))["orin"]["told"]
+    assert told.startswith("free; the lease of bob@lab9")
+    assert told.endswith(", the board then withdrawn: 3 power cycles")
+
+
 def test_a_board_whose_driver_cannot_be_built_is_listed_all_the_same(lab: Path) -> None:
     lab.write_text(LAB.replace('host = "orin.lab"', "colour = 3"))
     assert leases.lease_rows(read_lab(lab))["orin"]["state"] == "unknown"

@@ -64,6 +64,22 @@ def test_a_stale_holder_learns_at_its_next_heartbeat_who_has_the_board_now() -> 
     assert leases.let_go(after, before.token, at(61)) == after
 
 
+def test_how_a_board_stands_is_told_while_it_is_held_and_at_the_end() -> None:
+    board = leases.stand(held(), held().token, "quarantined: silent")
+    assert board.held is not None
+    assert leases.tell(board.held, at(5)).endswith("; the board is quarantined: silent")
+    kept = leases.renew(board, board.token, at(10)).held
+    assert kept is not None
+    assert kept.standing == "quarantined: silent"
+    ended = leases.let_go(board, board.token, at(11)).ended
+    assert ended is not None
+    assert leases.tell_end(ended).endswith(", the board then quarantined: silent")
+    assert leases.stand(board, board.token - 1, "in service") == board, "not a stale holder's to say"
+    back = leases.stand(board, board.token, "").held
+    assert back is not None
+    assert "the board is" not in leases.tell(back, at(12))
+
+
 def test_a_late_heartbeat_counts_while_nobody_has_taken_the_board() -> None:
     board = held()
     assert leases.blocked(leases.renew(board, board.token, at(60)), BOB, at(70)) is not None

@@ -87,8 +87,14 @@ async def test_what_a_driver_needs_comes_with_the_lease_and_all_ends_with_releas
     assert grants["a"].issuer != grants["b"].issuer
     with pytest.raises(LeaseError, match="a is held by"):
         await Leasing(store, BOARDS, length_s=15).acquire()
+    leasing.stand("a", "quarantined: silent")
+    leasing.stand("no board of ours", "lost")
+    await leasing.check()  # behind it in the same thread
+    told = {resource: board.held for resource, board in store.read()[0].items()}
+    assert [held.standing for held in told.values() if held is not None] == ["quarantined: silent", ""]
     await leasing.release()
     await leasing.release()
+    leasing.stand("a", "lost")
     again = Leasing(store, BOARDS, length_s=15)
     newer = await again.acquire()
     assert newer["a"].fence > grants["a"].fence
