@@ -90,24 +90,25 @@ def meter_rows(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) -> I
 def cross_checks(attempt: Attempt, found: dict[BoardId, tuple[Reading, ...]]) -> Iterable[CrossRow]:
     """Every two meters of a board that both have a figure.
 
-    Meters that cover the same must show the same net energy (gross, where one has no net). One that covers less must
-    not show more gross energy than one that covers more. Those of which nobody said what they cover are not compared.
+    Meters that cover the same must show the same net and gross energy: what disagrees most, in combined standard
+    uncertainties, is told. One that covers less must not show more gross energy than one that covers more. Those of
+    which nobody said what they cover are not compared.
     """
     for each in found.values():
         telling = [reading for reading in each if reading.energy.gross_j is not None and reading.kind]
         for one, two in itertools.combinations(telling, 2):
             alike = one.kind == two.kind
-            net = alike and one.energy.net_j is not None and two.energy.net_j is not None
-            values = [e.net_j if net else e.gross_j for e in (one.energy, two.energy)]
-            sigmas = [e.sigma_j if net else e.sigma_gross_j for e in (one.energy, two.energy)]
-            difference = (values[1] or 0.0) - (values[0] or 0.0)
-            sigma = math.hypot(*(s or 0.0 for s in sigmas))
+            both = (one.energy, two.energy)
+            gross = _apart([(e.gross_j, e.sigma_gross_j) for e in both])
+            net = _apart([(e.net_j, e.sigma_j) for e in both]) if alike else None
+            of_net = net is not None and (gross is None or _beyond(net) > _beyond(gross))
+            difference, sigma = (net if of_net else gross) or (0.0, 0.0)
             yield CrossRow(
                 trial=attempt.start.trial,
                 board=one.board,
                 meters=(one.meter, two.meter),
                 metered=(one.kind or "", two.kind or ""),
-                compared="net" if net else "gross",
+                compared="net" if of_net else "gross",
                 difference_j=difference,
                 sigma_j=sigma,
                 agree=(abs(difference) if alike else difference) <= BEYOND * sigma,
@@ -118,6 +119,19 @@ def alignments(attempt: Attempt, board: BoardId, meter: str) -> tuple[Alignment,
     """What load patterns told of a meter's stamps during a trial."""
     told = attempt.end.aligned if attempt.end is not None else ()
     return tuple(a for a in told if (a.board, a.meter) == (board, meter))
+
+
+def _apart(values: list[tuple[float | None, float | None]]) -> tuple[float, float] | None:
+    """Second less first [J] and the standard uncertainty of that; ``None`` where one is missing."""
+    (first, _), (second, _) = values
+    if first is None or second is None:
+        return None
+    return second - first, math.hypot(*(sigma or 0.0 for _, sigma in values))
+
+
+def _beyond(apart: tuple[float, float]) -> float:
+    difference, sigma = apart
+    return abs(difference) / sigma if sigma > 0 else math.inf if difference else 0.0
 
 
 def _rank(reading: Reading) -> tuple[bool, int, float, str]:

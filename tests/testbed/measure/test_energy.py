@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from testbed.measure.energy import EnergyBook, Idle, add_energies
 from testbed.model.energy import UNKNOWN_METER, Energy, PowerTrace
@@ -171,3 +174,25 @@ def test_a_sum_with_a_missing_part_is_missing():
     assert add_energies([one, none], "a, c").gross_j is None
     assert add_energies([one, none], "a, c").reason == "no RAPL"
     assert add_energies([], "").reason
+
+
+@given(
+    st.lists(st.floats(0.5, 60), min_size=40, max_size=80),
+    st.lists(st.integers(300, 3_500), min_size=2, max_size=24, unique=True).map(sorted),
+    st.floats(0, 5),
+)
+def test_a_run_is_the_sum_of_its_batches_of_the_rest_between_them_and_of_idle(watts, edges, idle_w):
+    """Batches are every second stretch; none is too short to be summed, though it may be to be told by itself."""
+    found = book(watts)
+    run = (100 * MS, 3_800 * MS)
+    cuts = [100, *edges, 3_800]
+    stretches = [(a * MS, b * MS) for a, b in itertools.pairwise(cuts)]
+    batches, rests = stretches[1::2], stretches[0::2]
+    idle = Idle(power_w=idle_w, sigma_w=0.0)
+    whole = found.energy(run, idle)
+    assert whole.gross_j == pytest.approx(math.fsum(found.gross(s) for s in [*batches, *rests]), rel=1e-9)
+    assert whole.idle_j + whole.net_j == pytest.approx(whole.gross_j, rel=1e-9)
+    above = [found.gross((a, b)) - idle_w * (b - a) / S for a, b in [*batches, *rests]]
+    assert whole.net_j == pytest.approx(math.fsum(above), rel=1e-9, abs=1e-9)
+    told = [e for e in (found.energy(s, idle) for s in stretches) if e.net_j is not None]
+    assert all(e.net_j <= e.gross_j for e in told)
