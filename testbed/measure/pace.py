@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,22 +42,39 @@ class Pace(Struct, frozen=True, kw_only=True):
 
 def pace_errors(steps: Iterable[Step]) -> dict[str, Pace]:
     """Pace error by board, of boards that were asked to keep a pace; an executed batch counts once."""
-    actual: dict[str, list[int]] = {}
-    asked: dict[str, list[int]] = {}
-    seen: set[tuple[int, int]] = set()
-    for step in steps:
-        if step.asked_service is None or step.started is None or step.finished is None:
-            continue
-        if step.batch > 1:  # action numbers may start anew with a trial, the board's stamps do not repeat
-            execution = (step.action, step.started)
-            if execution in seen:
+    paces = Paces()
+    paces.add(steps)
+    return paces.errors()
+
+
+class Paces:
+    """As `pace_errors`, from steps that come some at a time; no step is kept."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._actual: dict[str, array[int]] = {}
+        self._asked: dict[str, array[int]] = {}
+        self._seen: set[tuple[int, int]] = set()
+
+    def add(self, steps: Iterable[Step]) -> None:
+        """Take in some steps."""
+        for step in steps:
+            if step.asked_service is None or step.started is None or step.finished is None:
                 continue
-            seen.add(execution)
-        actual.setdefault(step.board, []).append(step.finished - step.started)
-        asked.setdefault(step.board, []).append(step.asked_service)
-    return {
-        board: _pace(board, np.asarray(actual[board]), np.asarray(asked[board])) for board in sorted(actual)
-    }
+            if step.batch > 1:  # action numbers may start anew with a trial, the board's stamps do not repeat
+                execution = (step.action, step.started)
+                if execution in self._seen:
+                    continue
+                self._seen.add(execution)
+            self._actual.setdefault(step.board, array("q")).append(step.finished - step.started)
+            self._asked.setdefault(step.board, array("q")).append(step.asked_service)
+
+    def errors(self) -> dict[str, Pace]:
+        """By board."""
+        return {
+            board: _pace(board, np.asarray(actual), np.asarray(self._asked[board]))
+            for board, actual in sorted(self._actual.items())
+        }
 
 
 def _pace(

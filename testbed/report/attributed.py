@@ -19,10 +19,10 @@ from testbed.measure.shares import share_out
 from testbed.measure.timeline import timelines
 from testbed.model.ids import BoardId, RequestId
 from testbed.model.origin import Origin, weakest
-from testbed.report.columns import in_analysis
 from testbed.report.energies import NO_METER, no_energy
 from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, WorkRow
+from testbed.report.steps import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -116,12 +116,13 @@ def executions(
 ) -> dict[BoardId, tuple[Execution, ...]]:
     """What each board executed in one trial, warm-up requests included."""
     found: dict[tuple[BoardId, int], list[tuple[int, int, int, int, str, int]]] = defaultdict(list)
-    steps = [step for record in attempt.records for step in record.steps]
-    for step, line in zip(steps, timelines(attempt.records, clocks, material.boards), strict=True):
-        if line.started is not None and line.finished is not None and line.finished > line.started:
-            found[step.board, step.action].append(
-                (line.request, line.started, line.finished, step.exit, step.model, step.batch)
-            )
+    for records in chunks(attempt.records):
+        steps = [step for record in records for step in record.steps]
+        for step, line in zip(steps, timelines(records, clocks, material.boards), strict=True):
+            if line.started is not None and line.finished is not None and line.finished > line.started:
+                found[step.board, step.action].append(
+                    (line.request, line.started, line.finished, step.exit, step.model, step.batch)
+                )
     made: dict[BoardId, list[Execution]] = defaultdict(list)
     for (board, _), items in found.items():
         _, start, end, _, model, batch = items[0]
@@ -213,8 +214,8 @@ def _target(material: Material, work: tuple[BoardWork, ...], target: float | Non
     if any(attempt.drawn for attempt in material.attempts):
         return no_energy("in virtual time only a whole load has an energy", scope)
     wanted = [
-        {record.request.id for record in in_analysis(attempt) if record.request.min_accuracy == target}
-        for attempt in (material.attempts if telling else ())
+        set(columns.request[rows & (columns.block == attempt.start.block)].tolist())
+        for attempt in material.attempts
     ]
     values, sigmas, origins = [], [], []
     for one in telling:

@@ -13,7 +13,7 @@ from testbed.model.request import Outcome
 from testbed.store.schema import WARMUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from testbed.model.record import RequestRecord
     from testbed.store.reader import Attempt
@@ -58,32 +58,51 @@ def analysed(attempt: Attempt) -> tuple[RequestRecord, ...]:
     return tuple(sorted(in_analysis(attempt), key=lambda r: (r.request.arrival, r.request.id)))
 
 
-def in_analysis(attempt: Attempt) -> Iterator[RequestRecord]:
-    """As `analysed`, in the journal's order, one at a time."""
+def in_analysis(attempt: Attempt, records: Iterable[RequestRecord] | None = None) -> Iterator[RequestRecord]:
+    """As `analysed`, in the journal's order, one at a time.
+
+    Args:
+        records: some of the attempt's; all by default.
+    """
     warm = [w for w in attempt.windows if w.name == WARMUP]
-    for record in attempt.records:
+    for record in attempt.records if records is None else records:
         if not any(w.start <= record.request.arrival < w.end for w in warm):
             yield record
 
 
 def columns(attempts: Sequence[Attempt]) -> Columns:
     """Put the records of one policy's attempts side by side; no record is kept."""
-    numbers = {name: array("q") for name in ("block", "request", "sample", "arrival")}
-    floats = {name: array("d") for name in ("target", "response_ms", "lateness_ms")}
-    flags = {name: bytearray() for name in ("answered", "known", "right", "offloaded", "deadline", "missed")}
-    outcomes: list[Outcome] = []
-    boards: list[str] = []
-    names: dict[str, str] = {"": ""}  # one string a board, however many records name it
+    rows = Rows()
     for attempt in attempts:
+        rows.add(attempt, in_analysis(attempt))
+    return rows.columns()
+
+
+class Rows:
+    """Takes records in and gives their `Columns`; no record is kept."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._numbers = {name: array("q") for name in ("block", "request", "sample", "arrival")}
+        self._floats = {name: array("d") for name in ("target", "response_ms", "lateness_ms")}
+        names = ("answered", "known", "right", "offloaded", "deadline", "missed")
+        self._flags = {name: bytearray() for name in names}
+        self._outcomes: list[Outcome] = []
+        self._boards: list[str] = []
+        self._names: dict[str, str] = {"": ""}  # one string a board, however many records name it
+
+    def add(self, attempt: Attempt, records: Iterable[RequestRecord]) -> None:
+        """Take in some analysed records of an attempt."""
+        numbers, floats, flags = self._numbers, self._floats, self._flags
         site = {facts.id: facts.site for facts in attempt.boards}
-        for record in in_analysis(attempt):
+        for record in records:
             request = record.request
             used = set(record.used)
             rests_on = [step.board for step in record.steps if step.id in used]
             answered = record.outcome in _ANSWERED
             board = rests_on[-1] if answered and rests_on else ""
-            boards.append(names.setdefault(board, board))
-            outcomes.append(record.outcome)
+            self._boards.append(self._names.setdefault(board, board))
+            self._outcomes.append(record.outcome)
             numbers["block"].append(attempt.start.block)
             numbers["request"].append(request.id)
             numbers["sample"].append(request.sample)
@@ -97,30 +116,34 @@ def columns(attempts: Sequence[Attempt]) -> Columns:
             flags["offloaded"].append(answered and any(site.get(b) == DATA_CENTRE for b in rests_on))
             flags["deadline"].append(request.deadline is not None)
             flags["missed"].append(request.deadline is not None and (not answered or record.late))
-    order = np.lexsort([np.asarray(numbers[name]) for name in ("request", "arrival", "block")])
 
-    def whole(name: str) -> NDArray[np.int64]:
-        return np.asarray(numbers[name], dtype=np.int64)[order]
+    def columns(self) -> Columns:
+        """What was taken in, sorted."""
+        keys = [np.asarray(self._numbers[name]) for name in ("request", "arrival", "block")]
+        order = np.lexsort(keys)
 
-    def real(name: str) -> NDArray[np.float64]:
-        return np.asarray(floats[name], dtype=np.float64)[order]
+        def whole(name: str) -> NDArray[np.int64]:
+            return np.asarray(self._numbers[name], dtype=np.int64)[order]
 
-    def flag(name: str) -> NDArray[np.bool_]:
-        return np.frombuffer(flags[name], dtype=np.bool_)[order]
+        def real(name: str) -> NDArray[np.float64]:
+            return np.asarray(self._floats[name], dtype=np.float64)[order]
 
-    return Columns(
-        block=whole("block"),
-        request=whole("request"),
-        outcome=tuple(outcomes[i] for i in order),
-        board=tuple(boards[i] for i in order),
-        sample=whole("sample"),
-        target=real("target"),
-        response_ms=real("response_ms"),
-        lateness_ms=real("lateness_ms"),
-        answered=flag("answered"),
-        known=flag("known"),
-        right=flag("right"),
-        offloaded=flag("offloaded"),
-        deadline=flag("deadline"),
-        missed=flag("missed"),
-    )
+        def flag(name: str) -> NDArray[np.bool_]:
+            return np.frombuffer(self._flags[name], dtype=np.bool_)[order]
+
+        return Columns(
+            block=whole("block"),
+            request=whole("request"),
+            outcome=tuple(self._outcomes[i] for i in order),
+            board=tuple(self._boards[i] for i in order),
+            sample=whole("sample"),
+            target=real("target"),
+            response_ms=real("response_ms"),
+            lateness_ms=real("lateness_ms"),
+            answered=flag("answered"),
+            known=flag("known"),
+            right=flag("right"),
+            offloaded=flag("offloaded"),
+            deadline=flag("deadline"),
+            missed=flag("missed"),
+        )

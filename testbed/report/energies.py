@@ -43,8 +43,10 @@ def energy_row(material: Material, only: Collection[BoardId] | None = None) -> E
         only: cover no other boards than these, e.g. those that another run knows too.
     """
     parts = [
-        _attempt_energy(attempt, board_energies(attempt, readings), only)
-        for attempt, readings in zip(material.attempts, material.readings, strict=True)
+        _attempt_energy(attempt, board_energies(attempt, readings), worked, only)
+        for attempt, readings, worked in zip(
+            material.attempts, material.readings, material.worked, strict=True
+        )
     ]
     answered = int(material.columns.answered.sum())
     scope = "; ".join(dict.fromkeys(part.scope for part in parts)) or "nothing"
@@ -108,7 +110,10 @@ def board_energies(
 
 
 def _attempt_energy(
-    attempt: Attempt, energies: dict[BoardId, Energy], only: Collection[BoardId] | None
+    attempt: Attempt,
+    energies: dict[BoardId, Energy],
+    worked: frozenset[BoardId],
+    only: Collection[BoardId] | None,
 ) -> Energy:
     """Energy of all boards that can tell theirs, over one trial's load window."""
     metered = {block.board for block in attempt.power}
@@ -127,7 +132,6 @@ def _attempt_energy(
     without = ", ".join(f"{name} ({reason})" for reason, names in why.items() for name in several(names))
     if not telling:
         return _nothing(without or "no board was seen", without)
-    worked = {step.board for record in attempt.records for step in record.steps if step.started is not None}
     if worked and not worked.intersection(telling):
         # The idle of bystanders is no cost of this policy, and next to nothing would look like a bargain.
         what = "meter" if metered else "power profile"

@@ -26,11 +26,11 @@ from testbed.report.gap_rows import (
     GapRow,
     PolicyGap,
 )
+from testbed.report.materials import materials
 from testbed.report.pairs import SEED, shared_places
 from testbed.report.policies import policy_row
 from testbed.report.pooling import measured_at_start
 from testbed.report.split import TERMS, split, ways_of
-from testbed.report.tables import materials
 from testbed.units import MS, Ns
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from testbed.measure.clocksync import ClockBook
 from testbed.measure.environment import contended
@@ -25,8 +26,6 @@ from testbed.store.reader import Attempt
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
 
 class Material(Struct, frozen=True, kw_only=True):
     """One policy's share of a run, prepared once for every table.
@@ -35,6 +34,8 @@ class Material(Struct, frozen=True, kw_only=True):
         attempts, clocks, readings (of every meter, by board): side by side. boards: facts by board.
         contended: boards whose figures met contention here.
         steps: every step of the analysed records.
+        worked: boards that started something, by attempt. stamps: ends of what was executed on a board's own clock
+            [ns], by (board, boot), of attempts whose clocks were probed; both with what came in a warm-up.
     """
 
     policy: str
@@ -46,6 +47,8 @@ class Material(Struct, frozen=True, kw_only=True):
     columns: Columns
     steps: Steps
     paces: dict[str, Pace]
+    worked: tuple[frozenset[BoardId], ...]
+    stamps: tuple[dict[tuple[BoardId, int], NDArray[np.int64]], ...]
 
     @property
     def reason(self) -> str:

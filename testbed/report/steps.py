@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from testbed.measure.timeline import timelines
 from testbed.model.origin import Origin
-from testbed.report.columns import in_analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from testbed.measure.timeline import Timeline
     from testbed.model.lab import BoardFacts
     from testbed.model.record import RequestRecord
-    from testbed.store.reader import Attempt
 
 CHUNK = 10_000
 """Records looked at together: their stamps are placed by array operations."""
@@ -58,33 +56,38 @@ class Steps(Struct, frozen=True, kw_only=True):
         return found
 
 
-def steps_of(
-    attempts: Sequence[Attempt],
-    clocks: Sequence[ClockBook],
-    boards: dict[str, BoardFacts],
-    contended: frozenset[str],
-) -> Steps:
-    """Place every step of one policy's attempts on the coordinator's clock; no record is kept."""
-    index: dict[str, int] = {}
-    board = array("i")
-    columns = {name: array("q") for name in _INSTANTS}
-    origins: dict[str, set[Origin]] = {}
-    failed: dict[str, int] = {}
-    for attempt, book in zip(attempts, clocks, strict=True):
-        for records in _chunks(in_analysis(attempt)):
-            for line in timelines(records, book, boards, contended):
-                board.append(index.setdefault(line.board, len(index)))
-                _add(columns, line)
-                origins.setdefault(line.board, set()).add(line.response_origin)
-            for step in (step for record in records for step in record.steps if step.error is not None):
-                failed[step.board] = failed.get(step.board, 0) + 1
-    return Steps(
-        boards=tuple(index),
-        board=np.asarray(board, dtype=np.int32),
-        origins=origins,
-        failed=failed,
-        **{name: np.asarray(column, dtype=np.int64) for name, column in columns.items()},
-    )
+class StepRows:
+    """Takes records in, places their steps on the coordinator's clock, and gives their `Steps`; no record is kept."""
+
+    def __init__(self, boards: dict[str, BoardFacts], contended: frozenset[str]) -> None:
+        """None yet; for the arguments see `timelines`."""
+        self._facts = boards
+        self._contended = contended
+        self._index: dict[str, int] = {}
+        self._board = array("i")
+        self._columns = {name: array("q") for name in _INSTANTS}
+        self._origins: dict[str, set[Origin]] = {}
+        self._failed: dict[str, int] = {}
+
+    def add(self, records: Sequence[RequestRecord], book: ClockBook) -> None:
+        """Take in some analysed records of an attempt with these clocks; best `CHUNK` at a time."""
+        index, failed = self._index, self._failed
+        for line in timelines(records, book, self._facts, self._contended):
+            self._board.append(index.setdefault(line.board, len(index)))
+            _add(self._columns, line)
+            self._origins.setdefault(line.board, set()).add(line.response_origin)
+        for step in (step for record in records for step in record.steps if step.error is not None):
+            failed[step.board] = failed.get(step.board, 0) + 1
+
+    def steps(self) -> Steps:
+        """What was taken in."""
+        return Steps(
+            boards=tuple(self._index),
+            board=np.asarray(self._board, dtype=np.int32),
+            origins=self._origins,
+            failed=self._failed,
+            **{name: np.asarray(column, dtype=np.int64) for name, column in self._columns.items()},
+        )
 
 
 def _add(columns: dict[str, array[int]], line: Timeline) -> None:
@@ -97,7 +100,8 @@ def _add(columns: dict[str, array[int]], line: Timeline) -> None:
     columns["transfer"].append(NOT_KNOWN if transfer is None else transfer)
 
 
-def _chunks(records: Iterable[RequestRecord]) -> Iterator[list[RequestRecord]]:
+def chunks(records: Iterable[RequestRecord]) -> Iterator[list[RequestRecord]]:
+    """Records in lists of `CHUNK`, so that a million of them are never held together."""
     source = iter(records)
     while chunk := list(islice(source, CHUNK)):
         yield chunk

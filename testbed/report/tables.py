@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from testbed.measure.clocksync import ClockBook, fit_clocks
+from testbed.measure.clocksync import ClockBook
 from testbed.measure.environment import contended, told
-from testbed.measure.pace import pace_errors
 from testbed.report.attributed import board_work, target_energies, work_rows
-from testbed.report.columns import columns, in_analysis
 from testbed.report.energies import energy_row
+from testbed.report.materials import materials
 from testbed.report.meters import cross_checks, meter_rows, readings
 from testbed.report.pairs import pair_rows
 from testbed.report.policies import Material, contended_boards, policy_row
@@ -29,11 +28,11 @@ from testbed.report.rows import (
     Strip,
     TrialRow,
 )
-from testbed.report.steps import NOT_KNOWN, steps_of
+from testbed.report.steps import NOT_KNOWN
 from testbed.units import S, to_ms, to_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -82,31 +81,6 @@ def analyse(run: Run) -> Analysis:
     )
 
 
-def materials(run: Run) -> list[Material]:
-    """What a run holds of each policy, in the experiment's order."""
-    order = list(dict.fromkeys([*run.header.policies, *(a.start.policy for a in run.trials)]))
-    by_policy = {name: [a for a in run.trials if a.start.policy == name] for name in order}
-    return [_material(name, attempts) for name, attempts in by_policy.items() if attempts]
-
-
-def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
-    clocks = tuple(fit_clocks(attempt.probes) for attempt in attempts)
-    boards = {facts.id: facts for attempt in attempts for facts in attempt.boards}
-    crowded = frozenset(contended_boards(attempts))
-    steps = (step for attempt in attempts for record in in_analysis(attempt) for step in record.steps)
-    return Material(
-        policy=policy,
-        attempts=tuple(attempts),
-        clocks=clocks,
-        readings=tuple(readings(a, book) for a, book in zip(attempts, clocks, strict=True)),
-        boards=boards,
-        contended=crowded,
-        columns=columns(attempts),
-        steps=steps_of(attempts, clocks, boards, crowded),
-        paces=pace_errors(steps),
-    )
-
-
 def _verdict(run: Run, rows: Sequence[PolicyRow]) -> str:
     if run.pending or not rows:
         return "incomplete"
@@ -134,11 +108,11 @@ def _trial_row(attempt: Attempt) -> TrialRow:
 
 
 def _clock_rows(material: Material) -> Iterable[ClockRow]:
-    for attempt, book in zip(material.attempts, material.clocks, strict=True):
+    for attempt, book, stamps in zip(material.attempts, material.clocks, material.stamps, strict=True):
         for board in sorted({name for name, _ in book.fits}):
             fits = [fit for (name, _), fit in sorted(book.fits.items()) if name == board]
             segments = [segment for fit in fits for segment in fit.segments]
-            bounds = _bounds(attempt, book, board)
+            bounds = _bounds(stamps, book, board)
             yield ClockRow(
                 trial=attempt.start.trial,
                 board=board,
@@ -152,17 +126,14 @@ def _clock_rows(material: Material) -> Iterable[ClockRow]:
             )
 
 
-def _bounds(attempt: Attempt, book: ClockBook, board: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _bounds(
+    stamps: Mapping[tuple[str, int], NDArray[np.int64]], book: ClockBook, board: str
+) -> NDArray[np.float64]:
     """Bounds at the board's own stamps, or of the fit where it executed nothing."""
-    stamps: dict[int, list[int]] = {}
-    for record in attempt.records:
-        for step in record.steps:
-            if step.board == board and step.finished is not None:
-                stamps.setdefault(step.boot, []).append(step.finished)
     found = [
         converted[1].astype(np.float64)
-        for boot, values in stamps.items()
-        if (converted := book.convert(board, boot, np.asarray(values, dtype=np.int64))) is not None
+        for (name, boot), values in stamps.items()
+        if name == board and (converted := book.convert(board, boot, values)) is not None
     ]
     fitted = [float(s.bound) for (name, _), fit in book.fits.items() if name == board for s in fit.segments]
     return np.concatenate(found) if found else np.asarray(fitted)

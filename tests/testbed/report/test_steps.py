@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
-
 from testbed.measure.clocksync import fit_clocks
 from testbed.measure.timeline import timelines
 from testbed.report import steps as steps_module
 from testbed.report.columns import in_analysis
-from testbed.report.steps import NOT_KNOWN, steps_of
+from testbed.report.steps import NOT_KNOWN, StepRows, chunks
 from testbed.store.reader import read_run
 from tests.testbed.store.synthetic import write_run
 
@@ -21,7 +19,11 @@ def test_every_step_of_every_record_has_its_row(tmp_path, monkeypatch):
     boards = {facts.id: facts for facts in attempt.boards}
     clocks = fit_clocks(attempt.probes)
     monkeypatch.setattr(steps_module, "CHUNK", 7)  # rows must not depend on how many are looked at together
-    found = steps_of([attempt], [clocks], boards, frozenset())
+    rows = StepRows(boards, frozenset())
+    for records in chunks(in_analysis(attempt)):
+        assert len(records) <= 7
+        rows.add(records, clocks)
+    found = rows.steps()
     lines = timelines(list(in_analysis(attempt)), clocks, boards)
     assert [found.boards[i] for i in found.board] == [line.board for line in lines]
     for name in ("arrival", "started", "finished", "answered", "transfer"):
@@ -32,7 +34,6 @@ def test_every_step_of_every_record_has_its_row(tmp_path, monkeypatch):
     assert {b: o for b, o in found.origins.items() if not o} == {}
 
 
-def test_no_attempts_give_no_steps(tmp_path):
-    attempt = msgspec.structs.replace(read_run(write_run(tmp_path / "run", count=5)).trials[0], records=())
-    found = steps_of([attempt], [fit_clocks(())], {}, frozenset())
+def test_no_records_give_no_steps():
+    found = StepRows({}, frozenset()).steps()
     assert found.board.size == found.executed.size == 0
