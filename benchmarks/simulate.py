@@ -63,8 +63,8 @@ class Scenario:
         """Read models, inputs and profiles."""
         hello = read_campaign(experiment("00-hello"))
         text, raw = read_toml(hello.lab)
-        for board, table in raw["boards"].items():
-            table["count"] = COUNTS[board]
+        # Only these, so that figures stay comparable whatever the shipped lab has besides.
+        raw["boards"] = {board: {**raw["boards"][board], "count": count} for board, count in COUNTS.items()}
         lab = parse_lab(text, raw, hello.lab)
         find = profile_lookup(lab)
         rows = {}

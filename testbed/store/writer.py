@@ -191,6 +191,7 @@ class TrialWriter:
         self._run = run
         self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
         self._hash = hashlib.sha256()
+        self._unhashed = bytearray()
         self._encoder = msgspec.json.Encoder()
         self.events = EventLog(self.path.with_suffix(".events"))
         self.write(start)
@@ -211,8 +212,17 @@ class TrialWriter:
 
     def _flush(self) -> None:
         block, self._block = self._block, bytearray()
-        self._hash.update(block)
         _write_all(self._fd, block, self.path)
+        # Only the footer needs the hash: of single records it is taken together, while nobody waits for one.
+        self._unhashed += block
+        if len(self._unhashed) >= BLOCK_BYTES:
+            self._digest()
+
+    def _digest(self) -> str:
+        """Hash of all that was written."""
+        self._hash.update(self._unhashed)
+        self._unhashed.clear()
+        return self._hash.hexdigest()
 
     def end(
         self,
@@ -241,7 +251,7 @@ class TrialWriter:
         )
         self._flush()
         os.fsync(self._fd)
-        self._run.finished(self.path, self._hash.hexdigest())
+        self._run.finished(self.path, self._digest())
         self.close()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from testbed.model.event import NetworkSeen, Tick
 from testbed.model.record import TrialStatus
 from testbed.store.reader import read_events, read_run
 from testbed.store.schema import Decided, Footer, Note
-from testbed.store.writer import EVENT_BUFFER_BYTES, RunWriter
+from testbed.store.writer import BLOCK_BYTES, EVENT_BUFFER_BYTES, RunWriter
 from tests.testbed.store.synthetic import header, record_of, requests_of, start, write_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -104,6 +105,21 @@ def test_footer_states_the_hash_of_every_journal_also_of_earlier_processes(tmp_p
     footer = read_run(tmp_path / "run").footer
     assert sorted(footer.sha256) == ["trials/a/attempt-1.jsonl", "trials/b/attempt-1.jsonl"]
     assert read_run(tmp_path / "run").damage == ()
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_the_hash_in_the_footer_is_that_of_the_file_whatever_was_hashed_together(tmp_path, buffered):
+    with RunWriter.create(tmp_path / "run", header()) as run:
+        with run.begin(start("a", "a", requests=0), buffered=buffered) as trial:
+            for i in range(3):
+                trial.write(Note(t=i, text="x" * (BLOCK_BYTES // 2)))
+            if not buffered:
+                assert trial.path.read_bytes().count(b"\n") == 4, "written at once, hashed later"
+            trial.end(TrialStatus.OK)
+        run.close(Footer(status="finished", ended="now"))
+    footer = read_run(tmp_path / "run").footer
+    data = (tmp_path / "run/trials/a/attempt-1.jsonl").read_bytes()
+    assert footer.sha256 == {"trials/a/attempt-1.jsonl": hashlib.sha256(data).hexdigest()}
 
 
 def test_events_and_decisions_come_back_in_order_with_infinities(tmp_path):
