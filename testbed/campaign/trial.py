@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 IDS_PER_TRIAL = 1 << 32
 """An agent executes an action id once per fencing token, so each trial has a range of its own."""
 
+AUDITS = ("audited", "audit_differs", "rtl_audited", "rtl_answers_differ", "rtl_cycles_differ")
+"""What virtual boards report of executions that were repeated; summed over a trial."""
+
 
 async def play_trial(
     trial: Trial,
@@ -193,9 +196,10 @@ class _Listener:
                 self.down.pop(event.board, None)
                 self.keep(Note(t=event.t, text=f"{event.board} is up, connection {event.boot}"))
             case Executed():
-                for name in ("audited", "audit_differs"):
-                    if name in event.execution.notes:
-                        self.audits[name] = self.audits.get(name, 0.0) + event.execution.notes[name]
+                notes = event.execution.notes
+                for name in AUDITS:
+                    if name in notes:
+                        self.audits[name] = self.audits.get(name, 0.0) + notes[name]
         self._shell.on_event(event)
 
     def keep(self, entry: ClockProbe | PowerSamples | Note) -> None:

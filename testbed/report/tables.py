@@ -10,6 +10,7 @@ import numpy as np
 from testbed.measure.clocksync import ClockBook
 from testbed.measure.environment import contended, told
 from testbed.report.attributed import board_work, target_energies, work_rows
+from testbed.report.audits import rtl_audit
 from testbed.report.energies import energy_row
 from testbed.report.materials import materials
 from testbed.report.meters import cross_checks, meter_rows, readings
@@ -230,6 +231,7 @@ def _notes(run: Run, materials: Sequence[Material]) -> Iterable[str]:
     if dropped:
         yield f"Power meters dropped {dropped} samples."
     yield from _meter_faults(run)
+    yield from rtl_audit(run.trials)
     repeated = [m.policy for m in materials if np.unique(m.columns.sample).size < m.columns.size]
     if repeated:
         yield "Inputs repeat within a trial: accuracy intervals count each input once."

@@ -7,6 +7,7 @@ lowest priority (`drivers.virtual.pynq.auditor`), and what it finds comes back w
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 WAITING = 64
 """Executions that may wait to be audited; beyond, what is drawn is left out rather than held up."""
+
+_END_S = 10.0
 
 NAMES = ("rtl_audited", "rtl_answers_differ", "rtl_cycles_differ")
 
@@ -82,6 +85,17 @@ class Audit:
             found, self._found = self._found, {}
         return found
 
+    def close(self) -> None:
+        """End the child, whatever it is at."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            child.wait(_END_S)
+
     def _begin(self) -> None:
         home = str(Path(drivers.__file__).parents[1])
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
@@ -104,7 +118,7 @@ class Audit:
                 return  # it has ended, and has said why on its standard error
 
     def _listen(self, child: subprocess.Popen[bytes]) -> None:
-        for line in child.stdout or ():
+        for line in iter(child.stdout.readline, b"") if child.stdout is not None else ():
             said = json.loads(line)
             with self._lock:
                 for name in NAMES:

@@ -46,9 +46,7 @@ def make():
 
     yield make
     for audit in made:
-        if audit._child is not None:
-            audit._child.kill()
-            audit._child.wait(10)
+        audit.close()
 
 
 def test_what_comes_back_is_counted_and_told_once(make):
