@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from drivers.virtual.meters.scpi import VirtualSupply
@@ -71,13 +73,17 @@ def test_a_meter_beside_a_board_opens_with_it_and_tells_the_energy_of_a_block(tm
     (tmp_path / "lab.toml").write_text(LAB + table)
     with BlockingLab(tmp_path / "lab.toml", state=tmp_path / "state") as opened:
         board = opened.board("here")
-        with board.metered(rest_s=0.3) as told:
-            supply.draw(10.0)
-            for _ in range(20):
-                board.infer(opened.images[:20])
-            supply.draw(7.5)
-        energy = told.energies["psu"]
-        assert energy.samples >= 3
+        for _ in range(3):  # a crowded host may keep the sampler waiting for a fifth of the time
+            with board.metered(rest_s=0.3) as told:
+                supply.draw(10.0)
+                until = time.monotonic() + 0.6
+                while time.monotonic() < until:
+                    board.infer(opened.images[:20])
+                supply.draw(7.5)
+            energy = told.energies["psu"]
+            if energy.net_j is not None:
+                break
+        assert energy.samples >= 3, energy.reason
         assert 7.5 < energy.gross_j / energy.idle_j * 7.5 < 10.5, "between rest and what was drawn"
         assert energy.net_j is not None
         with board.metered() as told:

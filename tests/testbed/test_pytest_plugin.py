@@ -90,4 +90,4 @@ def test_boards_of_this_host_are_really_asked(suite):
 def test_the_example_suite_of_the_documentation(suite, tree):
     shutil.copy(tree / "docs" / "examples" / "test_my_board.py", suite.path)
     result = suite.runpytest_subprocess("-rs")
-    result.assert_outcomes(passed=4, skipped=1)
+    result.assert_outcomes(passed=5, skipped=1)
