@@ -116,7 +116,8 @@ def train(name: str, recipe: Recipe, folder: Path, lost: torch.Tensor | None = N
 
     Args:
         lost: uint8 (copies, n, 28, 28), the training images after a loss: half of each batch is taken from one of them,
-            and the files are called ``<name>-lossy``. Which epoch to keep is still told by whole images.
+            and the files are called ``<name>-lossy``, an ONNX file among them. Which epoch to keep is still told by
+            whole images.
     """
     kept_as = name if lost is None else f"{name}-lossy"
     torch.manual_seed(recipe.seed)
@@ -191,6 +192,18 @@ def train(name: str, recipe: Recipe, folder: Path, lost: torch.Tensor | None = N
             },
             resume,
         )
+
+
+def export(name: str, folder: Path) -> None:
+    """Write ``<name>-lossy.onnx`` from its checkpoint, for compare_lost.py."""
+    from onnx_graph import write_parts
+
+    state = torch.load(folder / f"{name}-lossy.best.pt", weights_only=True)
+    note = json.loads(state["note"])
+    network = Network(name)
+    network.load_state_dict(state["average"])
+    (part,) = write_parts(network, note["mean"], note["std"])
+    (folder / f"{name}-lossy.onnx").write_bytes(part.model.SerializeToString())
 
 
 def train_early_heads(name: str, recipe: Recipe, folder: Path) -> None:
@@ -268,6 +281,9 @@ def main() -> None:
             recipe = Recipe(**{**_fields(recipe), "epochs": chosen.epochs})
         lost = None if chosen.lost is None else torch.from_numpy(np.load(chosen.lost)["images"])
         train(name, recipe, chosen.checkpoints, lost)
+        if lost is not None:
+            export(name, chosen.checkpoints)
+            continue
         if recipe.head_epochs:
             train_early_heads(name, recipe, chosen.checkpoints)
 

@@ -83,9 +83,8 @@ class FarClient(asyncio.DatagramProtocol):
         self._lane, self._options = lane, options
         datagrams, stream = (ChaCha20Poly1305(key) for key in keys)
         self._opener, self._sealer = Opener(datagrams, TO_BOARD), Sealer(datagrams, TO_HOST)
-        self.records = Records(
-            Sealer(stream, TO_HOST), Opener(stream, TO_BOARD), self._hear_record, lambda: None
-        )
+        self._stream = Sealer(stream, TO_HOST), Opener(stream, TO_BOARD)
+        self.records = Records(*self._stream, self._hear_record, lambda: None)
         self._gatherings = Gatherings()
         self._coded = CodedGatherings(round(options.wait_ms * 1e6), round(options.gap_ms * 1e6))
         self._peer: Any = None
@@ -103,12 +102,22 @@ class FarClient(asyncio.DatagramProtocol):
         listener = socket.create_server((address, 0))
         tune(listener, self._options.congestion)
         self.congestion = control_of(listener)
-        self._server = await loop.create_server(lambda: self.records, sock=listener)
+        self._server = await loop.create_server(self._accept, sock=listener)
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
         sock.bind((address, 0))
         await loop.create_datagram_endpoint(lambda: self, sock=sock)
         return listener.getsockname()[1], sock.getsockname()[1]
+
+    def _accept(self) -> Records:
+        """A connection; the newest that said something genuine is the client's."""
+
+        def take(content: bytes) -> None:
+            self.records = records
+            self._hear_record(content)
+
+        records = Records(*self._stream, take, lambda: None)
+        return records
 
     def close(self) -> None:
         """Close both."""

@@ -8,6 +8,7 @@ the silence, goes over the stream once more. Datagrams of a picture leave in one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from testbed.wire.jpeg import Shape
 
 _SEND_BYTES = 1 << 20
+_GREET_S = 2.0
 
 
 class _Open:
@@ -60,9 +62,8 @@ class NearClient(asyncio.DatagramProtocol):
         self._kind, self._options = transport, options
         datagrams, stream = (ChaCha20Poly1305(key) for key in keys)
         self._opener, self._sealer = Opener(datagrams, TO_HOST), Sealer(datagrams, TO_BOARD)
-        self._records = Records(
-            Sealer(stream, TO_BOARD), Opener(stream, TO_HOST), self._hear, self._stream_lost
-        )
+        self._stream = Sealer(stream, TO_BOARD), Opener(stream, TO_HOST)
+        self._records = Records(*self._stream, self._hear, self._stream_lost)
         self._open: dict[int, _Open] = {}
         self._greeted = asyncio.Event()
         self._datagrams: asyncio.DatagramTransport | None = None
@@ -72,15 +73,32 @@ class NearClient(asyncio.DatagramProtocol):
     async def connect(self, address: str, tcp: int, udp: int) -> None:
         """Connect both and greet over the stream; the caller bounds the wait.
 
+        A stream that does not get through at once is begun anew: on an idle network a burst of losses lasts as long as
+        the kernel waits between its tries, which is ever longer.
+
         Raises:
             OSError: nobody is there, or the kernel does not have the congestion control.
         """
         loop = asyncio.get_running_loop()
+        while not self._greeted.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GREET_S):
+                    await self._greet(address, tcp)
+        plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        plain.setblocking(False)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        plain.connect((address, udp))
+        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: self, sock=plain)
+
+    async def _greet(self, address: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._records.close()
+        self._records = Records(*self._stream, self._hear, self._stream_lost)
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             tune(sock, self._options.congestion)
-            await loop.sock_connect(sock, (address, tcp))
+            await loop.sock_connect(sock, (address, port))
         except BaseException:
             sock.close()
             raise
@@ -89,11 +107,6 @@ class NearClient(asyncio.DatagramProtocol):
         self._records.send(bytes((HELLO,)))
         await self._greeted.wait()
         self.rtt_s = loop.time() - began
-        plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        plain.setblocking(False)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
-        plain.connect((address, udp))
-        self._datagrams, _ = await loop.create_datagram_endpoint(lambda: self, sock=plain)
 
     def close(self) -> None:
         """Let go; what was not answered is cancelled."""

@@ -6,6 +6,7 @@ import contextlib
 import numpy as np
 import pytest
 
+from drivers.virtual.transports import near as module
 from drivers.virtual.transports.coding import why_not
 from drivers.virtual.transports.contents import CODED, PICTURE
 from drivers.virtual.transports.far import FarClient, Lane
@@ -110,4 +111,20 @@ async def test_a_forged_datagram_is_ignored() -> None:
         near.datagram_received(bytes(60), None)
         far.datagram_received(bytes(60), ("127.0.0.1", 9))
         assert (near.ignored, far.ignored) == (1, 1)
+        assert (await near.carry(1, (SHAPE, SEGMENTS))).lost_frac == 0.0
+
+
+async def test_a_greeting_that_gets_lost_is_sent_on_a_new_stream(monkeypatch) -> None:
+    heard = []
+    hear = FarClient._hear_record
+
+    def deaf_once(self, content):
+        heard.append(content)
+        if len(heard) > 1:
+            hear(self, content)
+
+    monkeypatch.setattr(FarClient, "_hear_record", deaf_once)
+    monkeypatch.setattr(module, "_GREET_S", 0.2)
+    async with both("tcp") as (near, _):
+        assert len(heard) == 2
         assert (await near.carry(1, (SHAPE, SEGMENTS))).lost_frac == 0.0
