@@ -22,6 +22,7 @@ UNTESTED = {
     "testbed/cli/options.py": DECLARES,
     "testbed/cli/published.py": "tests/testbed/cli/test_profiles.py",
     "drivers/npu/layers.py": "tests/drivers/npu/test_quantised.py",
+    "drivers/npu/registers.py": "tests/drivers/npu/test_generate.py",
     "drivers/links/ssh_openssh.py": "tests/drivers/links/test_ssh.py",
     "drivers/links/ssh_paramiko.py": "tests/drivers/links/test_ssh.py",
     "testbed/campaign/bench.py": "tests/flow/test_hello.py",

@@ -1,9 +1,8 @@
-"""Register map of the edge-npu overlay: offsets in bytes from its AXI4-Lite base, 32-bit little endian.
+"""Register map of edge-npu for the agent: offsets in bytes from its AXI4-Lite base.
 
-Source: ``bitstreams/edge-npu/registers.toml``.
+Made from bitstreams/edge-npu/registers.toml by `python -m drivers.npu.generate`;
+change that, not this.
 """
-
-WINDOW_BYTES = 0x1000
 
 ID = 0x000
 VERSION = 0x004
@@ -34,15 +33,37 @@ MASK = 0x080
 MASKS = 8
 WEIGHTS_VALID = 0x0A0
 
-ID_VALUE = 0x4E505531
-RECORD_MAGIC = 0x4E505552
-
+CAPS0_ROWS_SHIFT = 0
+CAPS0_ROWS_BITS = 8
+CAPS0_LANES_SHIFT = 8
+CAPS0_LANES_BITS = 8
+CAPS0_ACT_KWORDS_SHIFT = 16
+CAPS0_ACT_KWORDS_BITS = 16
+CAPS1_WGT_WORDS_SHIFT = 0
+CAPS1_WGT_WORDS_BITS = 16
+CAPS1_PAR_CHANNELS_SHIFT = 16
+CAPS1_PAR_CHANNELS_BITS = 16
 CONTROL_START = 1 << 0
 CONTROL_SOFT_RESET = 1 << 1
 CONTROL_IRQ_ENABLE = 1 << 2
 STATUS_BUSY = 1 << 0
 STATUS_DONE = 1 << 1
 STATUS_ERROR = 1 << 2
+ERROR_INFO_TAG_SHIFT = 0
+ERROR_INFO_TAG_BITS = 16
+ERROR_INFO_RESPONSE_SHIFT = 16
+ERROR_INFO_RESPONSE_BITS = 2
+EXIT_NUMBER_SHIFT = 0
+EXIT_NUMBER_BITS = 8
+EXIT_LABEL_SHIFT = 8
+EXIT_LABEL_BITS = 16
+
+ID_VALUE = 0x4E505531
+VERSION_VALUE = 0x00010000
+WINDOW_BYTES = 0x1000
+BUS_BASE = 0x43C00000
+RECORD_MAGIC = 0x4E505552
+RECORD_BYTES = 128
 
 ERRORS = {
     0: "none",
@@ -52,3 +73,12 @@ ERRORS = {
     4: "AXI write error",
     5: "watchdog",
 }
+
+OP_END = 0x00
+OP_LOAD = 0x01
+OP_STORE = 0x02
+OP_CONV = 0x10
+OP_ADD = 0x11
+OP_MAXPOOL = 0x12
+OP_AVGPOOL = 0x13
+OP_EXIT = 0x20
