@@ -74,7 +74,10 @@ def paced_overlay(config: MachineConfig, clock: SkewedClock, load: Load) -> Pace
     from drivers.virtual.pynq.audit import Audit
     from drivers.virtual.pynq.live import live_logic
 
-    audit = Audit(config.audit_frac, config.seed) if config.audit_rtl else None
+    audit = None
+    if config.audit_rtl and config.audit_frac > 0:
+        audit = Audit(config.audit_frac, config.seed)
+        audit.start()
     return PacedRuntime(
         OverlayRuntime(live_logic(config.programs.values(), audit), root=config.root),
         config.profiles,

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 import drivers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from drivers.virtual.pynq.model_fabric import Ended, Start
 
 WAITING = 64
@@ -32,7 +34,7 @@ NAMES = ("rtl_audited", "rtl_answers_differ", "rtl_cycles_differ")
 
 
 class Audit:
-    """Draws, hands over, and counts; the child starts with the first execution that is drawn."""
+    """Draws, hands over, and counts; the child starts with the first execution that is drawn, or before."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Audit:
         self._lock = threading.Lock()
         self._found: dict[str, int] = {}
         self._child: subprocess.Popen[bytes] | None = None
+        self._started = False
 
     def offer(self, program: Path, given: bytes, start: Start, ended: Ended) -> None:
         """Perhaps audit an execution: input as it lies in DDR, what was started, how it ended."""
@@ -72,8 +75,7 @@ class Audit:
                 "cycles": ended.cycles,
             }
         )
-        if self._child is None:
-            self._begin()
+        self.start()
         try:
             self._waiting.put_nowait(line.encode() + b"\n")
         except queue.Full:
@@ -96,19 +98,23 @@ class Audit:
                         stream.close()
             child.wait(_END_S)
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Start the child, which takes seconds to be ready; a second time does nothing."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._feed, name="audit", daemon=True).start()
+
+    def _feed(self) -> None:
         home = str(Path(drivers.__file__).parents[1])
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
-        self._child = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        threading.Thread(target=self._feed, args=(self._child,), name="audit", daemon=True).start()
-        threading.Thread(target=self._listen, args=(self._child,), name="audited", daemon=True).start()
-
-    def _feed(self, child: subprocess.Popen[bytes]) -> None:
+        with _ordinary():
+            child = self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+        threading.Thread(target=self._listen, args=(child,), name="audited", daemon=True).start()
         stream = child.stdin
         while stream is not None:
             try:
@@ -123,3 +129,17 @@ class Audit:
             with self._lock:
                 for name in NAMES:
                     self._found[name] = self._found.get(name, 0) + int(said[name])
+
+
+@contextlib.contextmanager
+def _ordinary() -> Iterator[None]:
+    """This thread without priority over others, so that a child does not inherit it: it would stop every board."""
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    if policy == os.SCHED_OTHER:
+        yield
+        return
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)

@@ -133,6 +133,15 @@ class Engine:
         for buffer in (placed.image, placed.given, placed.record):
             buffer.freebuffer()
 
+    def set_up(self, placed: Placed) -> int:
+        """Load a program's weights before they are needed; the cycles it took.
+
+        Raises:
+            OverlayError: the overlay reported an error or did not end in time.
+        """
+        self._set_up(placed)
+        return self._cycles() if placed.program.setup.commands else 0
+
     def run(self, placed: Placed, limits: Sequence[int], mask: int = 0) -> Record:
         """Execute on what lies in ``placed.given``, which is flushed here.
 
@@ -169,6 +178,10 @@ class Engine:
             raise OverlayError(
                 f"{error.message}; brought back by {how}", code=error.code, cure=error.cure
             ) from error
+
+    def _cycles(self) -> int:
+        """Of the last command list, by the overlay's own counter."""
+        return self._regs.read(r.CYCLES_LO) | self._regs.read(r.CYCLES_HI) << 32
 
     def _set_up(self, placed: Placed) -> None:
         self._resident = 0

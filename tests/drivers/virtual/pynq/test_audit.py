@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_what_comes_back_is_counted_and_told_once(make):
 def test_the_sample_is_drawn_from_the_seed(make):
     def drawn(seed):
         audit = make(frac=0.3, seed=seed)
-        audit._begin = lambda: None
+        audit.start = lambda: None
         sizes = []
         for _ in range(60):
             offer(audit)
@@ -75,7 +76,7 @@ def test_the_sample_is_drawn_from_the_seed(make):
 def test_nothing_drawn_starts_nothing(make):
     audit = make(frac=0.0)
     offer(audit)
-    assert audit._child is None
+    assert not audit._started
 
 
 def test_a_child_that_ends_holds_nobody_up(make):
@@ -83,3 +84,26 @@ def test_a_child_that_ends_holds_nobody_up(make):
     for _ in range(200):
         offer(audit)
     assert audit.report() == {}
+
+
+PRIORITY = """
+import json, os, sys
+for line in sys.stdin:
+    plain = os.sched_getscheduler(0) == os.SCHED_OTHER
+    print(json.dumps({"rtl_audited": 1, "rtl_answers_differ": int(not plain), "rtl_cycles_differ": 0}), flush=True)
+"""
+
+
+def test_the_child_has_no_priority_over_the_boards(make):
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("real-time scheduling needs the right to it")
+    try:
+        audit = make(command=(sys.executable, "-c", PRIORITY))
+        offer(audit)  # its thread inherits the priority of this one
+        found = wait_for(audit, 1)
+    finally:
+        os.sched_setscheduler(0, *before)
+    assert found == {"rtl_audited": 1, "rtl_answers_differ": 0, "rtl_cycles_differ": 0}
