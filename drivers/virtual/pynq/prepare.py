@@ -1,8 +1,9 @@
 """Makes what a virtual PYNQ board needs of a program: answers and cycles, in files beside it.
 
-    python -m drivers.virtual.pynq.prepare PROGRAM.npu --images test.npz
+    python -m drivers.virtual.pynq.prepare PROGRAM.npu --images test.npz [--rtl 3]
 
-Answers are the integer model's for every image, at every exit; cycles are the compiler's estimate, and labelled so.
+Answers are the integer model's for every image, at every exit; cycles are counted on the overlay's RTL for ``--rtl``
+images at every exit, or with ``--rtl 0`` estimated by the compiler, and labelled so.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from drivers.agent.runtimes.overlay.engine import ALWAYS, NEVER
+from drivers.agent.runtimes.overlay.engine import ALWAYS, NEVER, Engine
+from drivers.agent.runtimes.overlay.program_file import read_program
 from drivers.npu.golden import Golden
 from drivers.npu.program import read
 from drivers.virtual.pynq.cycles import CycleTable, ExitCycles, write_cycles
+from drivers.virtual.pynq.fabric import FabricLogic
 from drivers.virtual.pynq.remembered import SUFFIX, digest_of
 
 if TYPE_CHECKING:
@@ -79,18 +82,57 @@ def estimated(program: Program) -> CycleTable:
     )
 
 
+def counted(program: Program, file: Path, given: npt.NDArray[np.int8]) -> CycleTable:
+    """Cycles that the RTL counts, the largest over some images, leaving at each exit in turn.
+
+    Raises:
+        SimulatorMissing: the RTL cannot be simulated here.
+    """
+    from drivers.virtual.pynq.rtl_fabric import RtlFabric
+
+    fabric = RtlFabric()
+    engine = Engine(FabricLogic(fabric, "npu_0"), "npu_0", timeout_s=120.0)
+    placed = engine.place(read_program(file.read_bytes()))
+    setup_cycles = engine.set_up(placed)
+    exits = len(program.output.exits)
+    rows = []
+    for number in range(exits):
+        limits = [ALWAYS if k == number else NEVER for k in range(exits)]
+        records = []
+        for one in given:
+            placed.given[:] = one.view(np.uint8)
+            records.append(engine.run(placed, limits))
+        worst = max(records, key=lambda record: record.cycles)
+        rows.append(ExitCycles(cycles=worst.cycles, stalls=worst.stalls, n=len(records)))
+    timing = fabric.timing
+    return CycleTable(
+        schema=1,
+        program_sha256=program.sha256,
+        origin="simulated",
+        source=(
+            f"cycle counter of the RTL in Verilator; memory modelled: reads {timing.read_latency} cycles, writes "
+            f"{timing.write_latency}, {timing.beats_per_1024} beats of 8 bytes in 1,024 cycles"
+        ),
+        setup_cycles=setup_cycles,
+        exit=tuple(rows),
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write both files beside the program; 2 for wrong arguments."""
     parser = argparse.ArgumentParser(prog="python -m drivers.virtual.pynq.prepare")
     parser.add_argument("program", type=Path, help="compiled network (.npu)")
     parser.add_argument("--images", type=Path, required=True, help=".npz with images and labels")
+    parser.add_argument(
+        "--rtl", type=int, default=3, help="images to count cycles on; 0: the compiler's estimate"
+    )
     chosen = parser.parse_args(arguments)
     program = read(chosen.program)
     with np.load(chosen.images, allow_pickle=False) as stored:
         images, labels = stored["images"], stored["labels"]
     given = inputs_of(program, images.reshape(len(images), *program.input.shape))
     told = remember(program, chosen.program, given)
-    table = estimated(program)
+    table = counted(program, chosen.program, given[: chosen.rtl]) if chosen.rtl else estimated(program)
     write_cycles(table, chosen.program)
     for number, row in enumerate(table.exit):
         right = int((told[:, number] == labels).sum())

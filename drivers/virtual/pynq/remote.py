@@ -245,9 +245,10 @@ def main(argv: list[str]) -> int:
     """Serve until standard input ends; the first line out says where."""
     parser = argparse.ArgumentParser(prog="python -m drivers.virtual.pynq.remote")
     parser.add_argument("address")
+    parser.add_argument("--answers", default="golden", choices=("golden", "rtl"))
     parser.add_argument("--fault", action="append", default=[], type=fault_at, metavar="FAULT@START")
     options = parser.parse_args(argv)
-    server = serve(RemoteBoard(fabric_of(dict(options.fault))), options.address)
+    server = serve(RemoteBoard(fabric_of(options.answers, dict(options.fault))), options.address)
     print(json.dumps({"address": options.address, "port": PORT}), flush=True)  # noqa: T201
     sys.stdin.read()
     server.stop(grace=0.5).wait(2.0)

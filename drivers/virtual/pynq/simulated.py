@@ -1,6 +1,6 @@
-"""The agent of a simulated PYNQ board, on this host: its logic is the integer model of the overlay.
+"""The agent of a simulated PYNQ board, on this host: its logic is the overlay's RTL or the integer model of it.
 
-    python -m drivers.virtual.pynq.simulated {pynq,plain} [--fault hung@2] -- AGENT ARGUMENTS
+    python -m drivers.virtual.pynq.simulated {pynq,plain} [--answers rtl] [--fault hung@2] -- AGENT ARGUMENTS
 
 ``pynq`` puts a device of pynq's own before the agent's unchanged runtime; ``plain`` needs no pynq and offers the
 registers themselves. Everything else is the agent as it runs on a board.
@@ -33,8 +33,19 @@ ARENA_BYTES = 16 << 20
 BOARD = "Pynq-Z2"
 
 
-def fabric_of(plan: Mapping[int, Fault] | None = None) -> FaultyFabric:
-    """A simulated board's logic, with faults as planned."""
+def fabric_of(answers: str = "golden", plan: Mapping[int, Fault] | None = None) -> FaultyFabric:
+    """A simulated board's logic, with faults as planned.
+
+    Args:
+        answers: ``golden`` for the integer model, ``rtl`` for the simulated overlay.
+
+    Raises:
+        SimulatorMissing: the RTL cannot be simulated here.
+    """
+    if answers == "rtl":
+        from drivers.virtual.pynq.rtl_fabric import RtlFabric
+
+        return FaultyFabric(RtlFabric(), plan)
     return FaultyFabric(ModelFabric(Arena(np.zeros(ARENA_BYTES, np.uint8)), GoldenExecutor()), plan)
 
 
@@ -69,10 +80,11 @@ def main(argv: list[str]) -> int:
     """Be the agent until its line ends; its exit code."""
     parser = argparse.ArgumentParser(prog="python -m drivers.virtual.pynq.simulated")
     parser.add_argument("way", choices=("pynq", "plain"))
+    parser.add_argument("--answers", default="golden", choices=("golden", "rtl"))
     parser.add_argument("--fault", action="append", default=[], type=fault_at, metavar="FAULT@START")
     split = argv.index("--") if "--" in argv else len(argv)
     options, rest = parser.parse_args(argv[:split]), argv[split + 1 :]
-    fabric = fabric_of(dict(options.fault))
+    fabric = fabric_of(options.answers, dict(options.fault))
     if options.way == "plain":
         return agent_main(rest, runtimes={"overlay": lambda: OverlayRuntime(plain_logic(fabric))})
     import pynq

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from drivers.boards.pynq import OverlayTable, load_options, overlay_of, with_pro
 from drivers.links.local import LocalLink
 from drivers.npu.golden import Golden
 from drivers.npu.program import read
+from drivers.npu.verilated import SimulatorMissing, find_verilator
 from drivers.virtual.pynq.bitfile import placeholder
 from testbed.contracts.board import Listener
 from testbed.model.action import ExitRule, Infer, Item, Load
@@ -47,6 +49,16 @@ hwh = "edge-npu.hwh"
 hwh_sha256 = "{hwh}"
 """
 
+
+def _why_no_rtl() -> str:
+    try:
+        find_verilator()
+    except SimulatorMissing as error:
+        return str(error)
+    return "" if shutil.which("g++") else "g++ is not installed"
+
+
+needs_rtl = pytest.mark.skipif(bool(_why_no_rtl()), reason=_why_no_rtl())
 needs_pynq = pytest.mark.skipif(not (PYNQ.is_file() and HWH.is_file()), reason=NO_PYNQ)
 
 
@@ -79,14 +91,14 @@ def environment(**more: str) -> dict[str, str]:
 class Simulated:
     """A simulated board as a lab has it, and a way to ask it without asyncio."""
 
-    def __init__(self, folder: Path, way: str, faults: tuple[str, ...] = ()) -> None:
-        self.folder, self.way = folder, way
+    def __init__(self, folder: Path, way: str, faults: tuple[str, ...] = (), answers: str = "golden") -> None:
+        self.folder, self.way, self.answers = folder, way, answers
         self.orders = [word for fault in faults for word in ("--fault", fault)]
         self.remote: subprocess.Popen[str] | None = None
 
     def _argv(self) -> tuple[list[str], dict[str, str]]:
         rest = ["--stdio", "--state", str(self.folder / "state")]
-        how = self.orders
+        how = ["--answers", self.answers, *self.orders]
         if self.way == "remote":
             address = "127.0.0.2"
             command = [str(PYNQ), "-m", "drivers.virtual.pynq.remote", address, *how]
@@ -181,8 +193,8 @@ class Simulated:
 def simulated(tmp_path):
     made: list[Simulated] = []
 
-    def make(way: str, *faults: str) -> Simulated:
-        made.append(Simulated(tmp_path / f"{way}{len(made)}", way, faults))
+    def make(way: str, *faults: str, answers: str = "golden") -> Simulated:
+        made.append(Simulated(tmp_path / f"{way}{len(made)}", way, faults, answers))
         return made[-1]
 
     yield make

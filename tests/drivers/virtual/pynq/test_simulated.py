@@ -8,7 +8,7 @@ from drivers.agent.runtimes.overlay.logic import OverlayError
 from drivers.agent.runtimes.overlay.manifest import read_manifest
 from drivers.virtual.pynq.simulated import fabric_of, fault_at, plain_logic
 from testbed.model import event as ev
-from tests.drivers.virtual.pynq.conftest import MODEL, needs_pynq
+from tests.drivers.virtual.pynq.conftest import MODEL, needs_pynq, needs_rtl
 
 pytestmark = pytest.mark.timeout(120)
 WAYS = ["plain", pytest.param("pynq", marks=needs_pynq), pytest.param("remote", marks=needs_pynq)]
@@ -30,6 +30,20 @@ def test_answers_are_the_integer_models_on_every_back_end(simulated, way, images
         assert item.confidence == pytest.approx(32768 / result.total, rel=1e-6)
         assert sum(item.scores) == pytest.approx(1, abs=1e-5)
     assert {"pl_cycles", "bus_stalls", "pl_ns", "host_ns"} <= set(one.execution.notes)
+
+
+@needs_rtl
+@pytest.mark.parametrize("way", WAYS)
+def test_on_the_rtl_answers_are_the_same_and_cycles_are_its_own(simulated, way, images, expected, program):
+    executed = loaded_and_executed(simulated(way, "hung@4", answers="rtl").ask(*images[:4, None]))
+    assert isinstance(executed[2], ev.Failed)
+    for number in (0, 1, 3):
+        done = executed[number].execution
+        assert done.items[0].label == expected[number].label
+        assert done.items[0].confidence == pytest.approx(32768 / expected[number].total, rel=1e-6)
+        cycles = done.notes["pl_cycles"]
+        assert 0.9 < cycles / program.output.exits[0].cycles < 1.1
+        assert 0 < done.notes["bus_stalls"] < cycles
 
 
 @pytest.mark.parametrize("way", WAYS)
