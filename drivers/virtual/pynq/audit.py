@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WAITING = 64
 """Executions that may wait to be audited; beyond, what is drawn is left out rather than held up."""
 
+_END = b""
 _END_S = 10.0
 
 NAMES = ("rtl_audited", "rtl_answers_differ", "rtl_cycles_differ")
@@ -57,6 +58,7 @@ class Audit:
         self._found: dict[str, int] = {}
         self._child: subprocess.Popen[bytes] | None = None
         self._started = False
+        self._threads: list[threading.Thread] = []
 
     def offer(self, program: Path, given: bytes, start: Start, ended: Ended) -> None:
         """Perhaps audit an execution: input as it lies in DDR, what was started, how it ended."""
@@ -88,21 +90,24 @@ class Audit:
         return found
 
     def close(self) -> None:
-        """End the child, whatever it is at."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            for stream in (child.stdin, child.stdout):
-                if stream is not None:
-                    with contextlib.suppress(OSError):
-                        stream.close()
-            child.wait(_END_S)
+        """End the child, whatever it is at, and the threads that speak with it."""
+        if self._child is not None:
+            self._child.kill()
+        while True:  # what still waits goes unheard
+            try:
+                self._waiting.get_nowait()
+            except queue.Empty:
+                break
+        self._waiting.put_nowait(_END)
+        for thread in self._threads:
+            thread.join(_END_S)
 
     def start(self) -> None:
         """Start the child, which takes seconds to be ready; a second time does nothing."""
         if not self._started:
             self._started = True
-            threading.Thread(target=self._feed, name="audit", daemon=True).start()
+            self._threads.append(threading.Thread(target=self._feed, name="audit", daemon=True))
+            self._threads[0].start()
 
     def _feed(self) -> None:
         home = str(Path(drivers.__file__).parents[1])
@@ -114,21 +119,26 @@ class Audit:
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": path},
             )
-        threading.Thread(target=self._listen, args=(child,), name="audited", daemon=True).start()
-        stream = child.stdin
-        while stream is not None:
-            try:
-                stream.write(self._waiting.get())
+        listening = threading.Thread(target=self._listen, args=(child,), name="audited", daemon=True)
+        listening.start()
+        assert child.stdin is not None
+        with contextlib.suppress(OSError), child.stdin as stream:  # broken: it has ended, and has said why
+            while line := self._waiting.get():
+                stream.write(line)
                 stream.flush()
-            except (OSError, ValueError):
-                return  # it has ended, and has said why on its standard error
+        listening.join(_END_S)
 
     def _listen(self, child: subprocess.Popen[bytes]) -> None:
-        for line in iter(child.stdout.readline, b"") if child.stdout is not None else ():
-            said = json.loads(line)
-            with self._lock:
-                for name in NAMES:
-                    self._found[name] = self._found.get(name, 0) + int(said[name])
+        assert child.stdout is not None
+        with child.stdout as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break  # it was killed in the middle of a word
+                said = json.loads(line)
+                with self._lock:
+                    for name in NAMES:
+                        self._found[name] = self._found.get(name, 0) + int(said[name])
+        child.wait(_END_S)
 
 
 @contextlib.contextmanager
