@@ -6,13 +6,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EXPERIMENT ?= experiments/00-hello
 
 .DELETE_ON_ERROR:
-.PHONY: run test check format bench lock clean help
+.PHONY: run test check format bench pynq lock clean help
 
 help:
 	@echo "make run    run $(EXPERIMENT) on virtual boards (installs what it needs first)"
 	@echo "make test   all checks and all tests"
 	@echo "make check  format, lint, types and import rules"
 	@echo "make bench  how fast the testbed itself is"
+	@echo "make pynq   an environment with the pynq package, for the tests of simulated PYNQ boards"
 	@echo "make lock   resolve the dependencies anew"
 	@echo "make clean  remove everything that was made here except runs/"
 
@@ -50,14 +51,23 @@ $(VENV)/.stamp-dev: requirements-dev.lock $(VENV)/.stamp-run
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
+# pynq wants numpy 1, so it lives beside; without it the tests that need it are skipped and say so.
+pynq: .venv-pynq/.stamp
+
+.venv-pynq/.stamp: requirements-pynq.lock
+	$(PYTHON) -m venv .venv-pynq
+	.venv-pynq/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-pynq.lock
+	@touch $@
+
 # The lock files name versions and hashes only, never where to fetch them.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade
 lock: $(VENV)/.stamp-venv
 	$(PIP) install uv
-	echo hatchling | $(COMPILE) - -o requirements.lock
-	echo hatchling | $(COMPILE) - -c requirements.lock --extra dev -o requirements-dev.lock
+	echo hatchling | $(COMPILE) pyproject.toml - -o requirements.lock
+	echo hatchling | $(COMPILE) pyproject.toml - -c requirements.lock --extra dev -o requirements-dev.lock
+	printf 'msgspec>=0.19\npynq==4.0.0\nverilator>=5.48\n' | $(COMPILE) - -o requirements-pynq.lock
 
 clean:
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-pynq dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
