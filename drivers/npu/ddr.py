@@ -11,8 +11,8 @@ from testbed.errors import BoardError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ALIGNMENT = 64
-"""Bytes; every section of a program, input and result starts at a multiple (``docs/edge-npu.md``)."""
+ALIGNMENT = 128
+"""Bytes; every base address is a multiple, as OUTPUT_BASE has to be (``docs/edge-npu.md``)."""
 BASE = 0x1000_0000
 """Where the arena starts by default: inside the DDR of a PYNQ-Z2, as the kernel's contiguous memory is."""
 
@@ -29,7 +29,7 @@ class Arena:
         """All of it is free and zero.
 
         Raises:
-            ValueError: ``base`` or ``size`` is no multiple of 64.
+            ValueError: ``base`` or ``size`` is no multiple of 128.
         """
         if base % ALIGNMENT or size % ALIGNMENT or size <= 0:
             raise ValueError(f"base {base:#x} and size {size} have to be multiples of {ALIGNMENT}")
@@ -38,7 +38,7 @@ class Arena:
         self._held: dict[int, int] = {}
 
     def allocate(self, size: int) -> int:
-        """Physical address of ``size`` bytes that nobody else holds, 64-byte aligned; what they contain is not defined.
+        """Physical address of ``size`` bytes that nobody else holds, aligned; what they contain is not defined.
 
         Raises:
             BoardError: there is no gap of that size.

@@ -17,7 +17,8 @@ from drivers.npu.verilated import SimulatorMissing, library
 from testbed.errors import BoardError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -74,6 +75,7 @@ class Simulator:
         parameters: Mapping[str, int] | None = None,
         timing: DdrTiming | None = None,
         arena: Arena | None = None,
+        netlist: Sequence[Path] = (),
     ) -> None:
         """After reset.
 
@@ -81,11 +83,12 @@ class Simulator:
             parameters: of the RTL's top module (``ROWS``, ``ACT_WORDS``, ``WGT_WORDS``, ``PAR_CHANNELS``).
             timing: of the memory.
             arena: memory to use; 4 MiB of its own without.
+            netlist: Verilog files to simulate instead of the RTL; :meth:`record` then notes nothing.
 
         Raises:
             SimulatorMissing: the library cannot be built here.
         """
-        self._lib = _load(str(library(parameters)))
+        self._lib = _load(str(library(parameters, netlist=netlist)))
         self.arena = arena or Arena()
         self.memory: NDArray[np.uint8] = self.arena.bytes
         self.base = self.arena.base

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from drivers.npu.description import OVERLAY
 from testbed.errors import TestbedError
 
@@ -26,17 +28,28 @@ if TYPE_CHECKING:
 TOP = "edge_npu"
 VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal")
 COMPILE = ("-std=c++20", "-fPIC", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0", "-w")
-BUILD_TIMEOUT_S = 300.0
+NETLIST = "-DNPU_NETLIST"
+"""The shim then leaves out what it looks up inside the RTL."""
+SPLIT = ("--no-timing", "--output-split-cfuncs", "1000")
+"""For a netlist: functions of a size that a compiler is through with in a minute."""
+BUILD_TIMEOUT_S = 900.0
 
 
 class SimulatorMissing(TestbedError):  # noqa: N818 - it says what is missing
     """The RTL cannot be simulated here: Verilator, g++ or the overlay's sources are missing, or the build failed."""
 
 
-def library(parameters: Mapping[str, int] | None = None, *, overlay: Path = OVERLAY) -> Path:
+def library(
+    parameters: Mapping[str, int] | None = None, *, netlist: Sequence[Path] = (), overlay: Path = OVERLAY
+) -> Path:
     """The shared library for these parameters of the top module, built if it is not in the cache.
 
     Two processes that ask at the same time wait for one build.
+
+    Args:
+        parameters: by name; what is not named keeps its default.
+        netlist: Verilog of the mapped overlay and its cells, to simulate instead of the RTL (minutes to build).
+        overlay: folder with ``rtl`` and ``sim``.
 
     Raises:
         SimulatorMissing: with the reason, and the compiler's words where it has some.
@@ -45,13 +58,17 @@ def library(parameters: Mapping[str, int] | None = None, *, overlay: Path = OVER
     compiler = shutil.which("g++")
     if compiler is None:
         raise SimulatorMissing("g++ is not installed", cure="On Debian: apt install g++")
-    sources = sorted((overlay / "rtl").glob("*.sv*")) + sorted((overlay / "sim").glob("*.*"))
-    if not sources:
+    modules = list(netlist) or sorted((overlay / "rtl").glob("*.sv"))
+    sources = modules + sorted((overlay / "rtl").glob("*.svh")) + sorted((overlay / "sim").glob("*.*"))
+    if not modules:
         raise SimulatorMissing(f"{overlay} holds no RTL", cure="The overlay's sources are in a checkout only")
-    flags = [f"-G{name}={value}" for name, value in sorted((parameters or {}).items())]
-    key = _hash(
-        sources, [*flags, *VERILATE, *COMPILE, _version(verilator, root), _version(Path(compiler), root)]
-    )
+    if netlist:
+        recipe = _Recipe(tuple(modules), (*VERILATE, *SPLIT), (*COMPILE, NETLIST), "-O0")
+    else:
+        settings = (f"-G{name}={value}" for name, value in sorted((parameters or {}).items()))
+        recipe = _Recipe(tuple(modules), (*VERILATE, *settings), COMPILE, "-O3")
+    versions = _version(verilator, root), _version(Path(compiler), root)
+    key = _hash(sources, [*recipe.verilate, *recipe.compile, recipe.level, *versions])
     cache = _cache()
     built = cache / f"{TOP}-{key[:20]}.so"
     if built.is_file():
@@ -61,7 +78,7 @@ def library(parameters: Mapping[str, int] | None = None, *, overlay: Path = OVER
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.is_file():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
-                made = _build(verilator, root, compiler, overlay, flags, Path(folder))
+                made = _build(verilator, root, compiler, overlay, recipe, Path(folder))
                 made.replace(built)
     return built
 
@@ -104,20 +121,27 @@ def _version(tool: Path, root: Path) -> str:
     return _run([str(tool), "--version"], root, Path.cwd()).splitlines()[0]
 
 
-def _build(
-    verilator: Path, root: Path, compiler: str, overlay: Path, flags: Sequence[str], folder: Path
-) -> Path:
+class _Recipe(Struct, frozen=True):
+    """What is verilated, how, and how the C++ that comes of it is compiled."""
+
+    modules: tuple[Path, ...]
+    verilate: tuple[str, ...]
+    compile: tuple[str, ...]
+    level: str
+
+
+def _build(verilator: Path, root: Path, compiler: str, overlay: Path, recipe: _Recipe, folder: Path) -> Path:
     rtl, sim, include = overlay / "rtl", overlay / "sim", root / "include"
-    modules = [str(file) for file in sorted(rtl.glob("*.sv"))]
+    modules = [str(file) for file in recipe.modules]
     _run(
-        [str(verilator), *VERILATE, *flags, "--top-module", TOP, f"-I{rtl}", "--Mdir", str(folder), *modules],
+        [str(verilator), *recipe.verilate, "--top-module", TOP, f"-I{rtl}", "--Mdir", str(folder), *modules],
         root,
         rtl,
     )
-    options = [*COMPILE, f"-I{include}", f"-I{include}/vltstd", f"-I{folder}", f"-I{sim}"]
+    options = [*recipe.compile, f"-I{include}", f"-I{include}/vltstd", f"-I{folder}", f"-I{sim}"]
     # Two units instead of a dozen: reading the same headers again and again is most of the work.
     units = {
-        "overlay": ("-O3", [*sorted(folder.glob("*.cpp")), *sorted(sim.glob("*.cpp"))]),
+        "overlay": (recipe.level, [*sorted(folder.glob("*.cpp")), *sorted(sim.glob("*.cpp"))]),
         "runtime": ("-O1", [include / "verilated.cpp", include / "verilated_threads.cpp"]),
     }
 

@@ -143,7 +143,7 @@ module edge_npu #(
 
     sequencer sequence_commands (
         .clk(aclk), .rst(rst), .start(start), .soft_reset(soft_reset), .watchdog(watchdog),
-        .bases_bad(|{program_base[5:0], commands_offset[5:0], input_base[5:0], output_base[5:0]}),
+        .bases_bad(|{program_base[5:0], commands_offset[5:0], input_base[5:0], output_base[6:0]}),
         .busy(busy), .begin_run(begin_run), .closing(closing), .halt(halt), .set_done(set_done), .set_error(set_error),
         .error_code(error_code), .error_info(error_info), .cycles(cycles), .stalls(stalls),
         .mac_cycles(mac_cycles), .commands(commands), .exit_number(exit_number), .last_tag(last_tag),

@@ -6,7 +6,7 @@ module sequencer (
     input  logic         start,
     input  logic         soft_reset,
     input  logic [31:0]  watchdog,
-    input  logic         bases_bad,     // a base that is not a multiple of 64
+    input  logic         bases_bad,     // a base that is not a multiple of 64, or 128 for the output
     output logic         busy,
     output logic         begin_run,     // forget what the last run left
     output logic         closing,       // a command fetched beyond the end is dropped

@@ -100,11 +100,14 @@ struct Npu {
     }
 
     void record() {
+#ifndef NPU_NETLIST
         auto *root = top.rootp;
-        if (root->edge_npu__DOT__take) events.push_back({memory.now, root->edge_npu__DOT__command[0], 0});
+        // The next command may be taken in the very cycle in which compute falls idle: the end comes first.
         bool computing = root->edge_npu__DOT__compute_busy;
         if (was_computing && !computing) events.push_back({memory.now, ~0u, 0});
+        if (root->edge_npu__DOT__take) events.push_back({memory.now, root->edge_npu__DOT__command[0], 0});
         was_computing = computing;
+#endif
     }
 
     void hard_reset() {
@@ -114,6 +117,7 @@ struct Npu {
         top.aresetn = 1;
         tick();
         address_read = address_write = Held();
+        memory.violations = 0;
     }
 };
 

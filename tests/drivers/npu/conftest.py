@@ -29,4 +29,5 @@ def rtl(_session_rtl: Rtl) -> Iterator[Rtl]:
     _session_rtl.simulator.heal()
     _session_rtl.simulator.hard_reset()
     yield _session_rtl
-    assert _session_rtl.simulator.violations == 0, "the overlay broke a rule of AXI"
+    broken = _session_rtl.simulator.violations
+    assert broken == 0, f"the overlay broke rules of AXI: {broken:#x}"

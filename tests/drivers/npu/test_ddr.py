@@ -26,10 +26,10 @@ def test_what_is_held_never_overlaps(steps):
         except BoardError:
             # First fit may leave gaps, but never refuses what a gap could take.
             edges = sorted([(arena.base, 0), *held.items(), (arena.base + 4096, 0)])
-            gaps = [b - (a + -(-n // 64) * 64) for (a, n), (b, _) in itertools.pairwise(edges)]
+            gaps = [b - (a + -(-n // 128) * 128) for (a, n), (b, _) in itertools.pairwise(edges)]
             assert max(gaps) < size
             continue
-        assert address % 64 == 0
+        assert address % 128 == 0
         assert arena.base <= address <= arena.base + 4096 - size
         assert all(address + size <= other or other + length <= address for other, length in held.items())
         held[address] = size

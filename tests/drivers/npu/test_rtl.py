@@ -7,8 +7,11 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from drivers.npu import golden, isa
+from drivers.npu import golden, isa, program
+from drivers.npu.description import OVERLAY
 from drivers.npu.rtl import NpuError, Rtl
+from drivers.virtual.pynq.prepare import inputs_of
+from testbed.zoo.catalog import load_catalog, load_samples, shipped
 
 pytestmark = pytest.mark.timeout(500)  # the first of them builds the simulator
 
@@ -18,6 +21,7 @@ NUMBERS = st.sampled_from([tuple(range(-128, 128)), (-128, 127), (-2, -1, 0, 1, 
 SEED = st.integers(0, 1 << 30)
 COMMON = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RECORD = isa.RECORD_BYTES
+PROGRAMS = OVERLAY.parents[1] / "drivers/npu/programs"
 
 
 def parameters(rng: np.random.Generator, channels: int, extreme: bool) -> bytes:
@@ -248,3 +252,26 @@ def test_a_list_without_an_end(rtl):
     with pytest.raises(NpuError) as caught:
         rtl.execute(bytes(64), [isa.Load(memory=0, offset=0, address=0, length=64)])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "lost"),
+    [("resnet8-ee-int8", 200, 0), ("resnet8-ee-int8", 40, 0b11 << 9), ("resnet8-int8", 5, 0)],
+)
+def test_shipped_programs_on_labelled_images(rtl, name, images, lost):
+    """Answers and logits are the golden model's, cycles within a tenth of the compiler's estimate."""
+    samples = load_samples(load_catalog(shipped("image-classification/fashion-mnist")), "test")
+    made = program.read(PROGRAMS / f"{name}.npu")
+    given = inputs_of(made, samples.images[:images, None])
+    limits = [int(32768 / 0.9)] * 4
+    wanted = golden.Golden(made).run(given, limits, lost)
+    rtl.load(made)
+    answers = rtl.run(given, limits, lost)
+    estimated = {one.number: one.cycles for one in made.output.exits}
+    for (mine, counters), theirs in zip(answers, wanted, strict=True):
+        assert (mine.exit, mine.label, mine.total) == (theirs.exit, theirs.label, theirs.total)
+        assert (mine.logits[: len(theirs.logits)] == theirs.logits).all()
+        assert abs(counters.cycles / estimated[mine.exit] - 1) < 0.1
+    assert len({result.exit for result, _ in answers}) == (1 if name == "resnet8-int8" else 3)
+    right = np.mean([result.label for result, _ in answers] == samples.labels[:images])
+    assert right > (0.4 if lost else 0.8)

@@ -109,10 +109,12 @@ def test_the_watchdog_ends_a_run_that_takes_too_long(rtl):
 
 def test_a_read_that_the_memory_refuses(rtl):
     arena = rtl.simulator.arena
-    rtl.simulator.bus_error(arena.base, 64, writes=False)
+    # First fit: what is given back now is where the image will lie, with the commands behind it.
+    address = arena.allocate(1024 + 128)
+    arena.free(address)
+    rtl.simulator.bus_error(address, 64, writes=False)
     load = isa.Load(memory=isa.Memory.ACT, offset=0, address=0, length=1024, tag=44)
     with pytest.raises(NpuError) as caught:
-        # The image comes first in memory: its first 64 bytes are refused, the commands behind it are not.
         rtl.execute(bytes(1024), [load, isa.End()])
     assert (caught.value.code, caught.value.tag, caught.value.response) == (3, 44, 2)
     rtl.simulator.heal()
@@ -120,7 +122,7 @@ def test_a_read_that_the_memory_refuses(rtl):
 
 
 def test_a_write_that_the_memory_refuses(rtl):
-    rtl.simulator.bus_error(rtl.simulator.arena.base, 4096, reads=False)
+    rtl.simulator.bus_error(rtl.simulator.arena.base, rtl.simulator.memory.size, reads=False)
     with pytest.raises(NpuError) as caught:
         rtl.execute(b"", [isa.End(tag=45)])
     assert (caught.value.code, caught.value.response) == (4, 2)
@@ -197,6 +199,23 @@ def test_bursts_keep_the_rules_at_every_alignment(rtl):
             ]
             _, out = rtl.execute(image, commands, output_bytes=9000)
             assert out[offset + 128 : offset + 128 + length] == image[offset : offset + length]
+
+
+@pytest.mark.parametrize(
+    ("register", "step"),
+    [(reg.PROGRAM_BASE, 32), (reg.COMMANDS_OFFSET, 8), (reg.INPUT_BASE, 32), (reg.OUTPUT_BASE, 64)],
+)
+def test_a_base_that_is_not_aligned_is_refused(rtl, register, step):
+    base = rtl.simulator.arena.base
+    for offset, value in (
+        (reg.PROGRAM_BASE, base), (reg.INPUT_BASE, base), (reg.OUTPUT_BASE, base), (reg.PROGRAM_COMMANDS, 1),
+    ):  # fmt: skip
+        rtl.simulator.write(offset, value)
+    rtl.simulator.write(register, rtl.simulator.read(register) + step)
+    rtl.simulator.write(reg.CONTROL, reg.CONTROL_START)
+    with pytest.raises(NpuError) as caught:
+        rtl.wait(base)
+    assert caught.value.code == 2
 
 
 @pytest.mark.usefixtures("rtl")  # skips where there is no simulator
