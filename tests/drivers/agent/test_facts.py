@@ -11,7 +11,7 @@ def test_hello_tells_what_the_board_is(start, agent_pyz):
     assert welcome.max_inflight == 64
     assert welcome.facts["python"] == sys.version.split()[0]
     assert welcome.facts["clock"] == "time.monotonic_ns"
-    assert set(welcome.facts["runtimes"]) == {"echo", "onnxruntime"}
+    assert set(welcome.facts["runtimes"]) == {"echo", "onnxruntime", "overlay"}
     assert welcome.boot_id
 
 

@@ -42,14 +42,12 @@ def test_the_whole_set_is_executed_where_time_allows():
 
 
 def test_a_slow_board_is_audited_and_the_stored_ones_stand():
-    other = SCORES.copy()
-    other[:, 0] += 0.05  # the board computes a little differently
-    board = Board(other, pause_s=0.002)
+    board = Board(np.roll(SCORES, 1, axis=1), pause_s=0.002)  # gives another label, however few are executed
     told = judge(board, SCORES, 0.04)
     assert told.stored
     assert told.executed == board.items < N
     assert told.executed >= 8
-    assert told.agreed < told.executed
+    assert told.agreed == 0
     assert told.correct == int((SCORES.argmax(axis=1) == LABELS).sum()), "figures are of the stored ones"
 
 
