@@ -64,13 +64,16 @@ module add_unit (
     end
 
     for (genvar l = 0; l < 8; l++) begin : lane
+        logic signed [8:0]  da, db;
         logic signed [33:0] pa, pb;
         logic signed [39:0] sum, moved;
         logic signed [7:0]  y;
+        assign da = 9'($signed(a[8*l +: 8])) - 9'(za);
+        assign db = 9'($signed(q[8*l +: 8])) - 9'(zb);
         always_ff @(posedge clk) begin
             if (en[0]) begin
-                pa <= 34'(9'($signed(a[8*l +: 8])) - 9'(za)) * 34'(ma);
-                pb <= 34'(9'($signed(q[8*l +: 8])) - 9'(zb)) * 34'(mb);
+                pa <= 34'(da) * 34'(ma);
+                pb <= 34'(db) * 34'(mb);
             end
             if (en[1]) sum <= 40'(pa) + 40'(pb) + $signed(40'd1 << (s - 6'd1));
             if (en[2]) moved <= (sum >>> s) + 40'(zy);
