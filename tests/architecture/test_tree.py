@@ -155,3 +155,9 @@ def test_readme_map_is_the_tree():
     top = {f"{f.relative_to(ROOT).parts[0]}/" for f in FILES if len(f.relative_to(ROOT).parts) > 1}
     unlisted = sorted((packages | {t for t in top if not t.startswith(".")}) - listed)
     assert not unlisted, f"the map leaves out {unlisted}"
+
+
+def test_decisions_are_numbered_one_after_the_other_and_say_their_number():
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
+    assert all(file.read_text().startswith(f"# {file.name[:4]}") for file in files)
