@@ -7,7 +7,7 @@ was overtaken by a later action of the same queue, one half-way to its time-out.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from drivers.boards.ledger import Flight, Ledger
 from drivers.boards.outcome import NO_TABLE, execution_of, infer_message, refusal_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from drivers.boards.composition import Composition
-    from drivers.boards.datagrams import Datagrams
     from testbed.model.action import Cancel, Infer
     from testbed.ports import BoardEvent, Payload
     from testbed.units import Ns
@@ -31,6 +30,22 @@ if TYPE_CHECKING:
 _STAGES = {m.BEFORE_START: "before_start", m.DURING: "during", m.TOO_LATE: "too_late"}
 _AGAIN: Ns = 300 * MS
 _REPLY_BYTES = 64
+
+
+class LossyWay(Protocol):
+    """What carries lossy orders.
+
+    Attributes:
+        why_not: why it cannot; empty while it can.
+    """
+
+    why_not: str
+
+    def send(self, flight: Flight) -> None:
+        """Take an order on its way; what becomes of it is told."""
+
+    def saw(self, message: m.Done | m.Failed) -> None:
+        """The board has said how an order ended."""
 
 
 class Actions:
@@ -51,7 +66,7 @@ class Actions:
     ) -> None:
         """Nothing is ordered; one credit until the agent has said how many it gives."""
         self.ledger = Ledger(1, first_number)
-        self.datagrams: Datagrams | None = None
+        self.datagrams: LossyWay | None = None
         self._boot = boot
         self._emit = emit
         self._now = now

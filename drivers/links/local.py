@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from drivers.links.health import Sign
-from drivers.links.process import ChildStream
+from drivers.links.process import ChildLink
 from testbed.errors import LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from testbed.model.view import Health
+    from collections.abc import Mapping, Sequence
 
 
-class LocalLink:
+class LocalLink(ChildLink):
     """Starts a program at `open` and ends it at `close`."""
 
     def __init__(
@@ -40,23 +38,7 @@ class LocalLink:
         self._argv = tuple(argv)
         self._env = dict(env) if env is not None else None
         self._nice = nice
-        self._grace_s = grace_s
-        self._stall_s = stall_s
-        self._name = name or f"local://{argv[0]}"
-        self._child = self._fresh()
-
-    def _fresh(self) -> ChildStream:
-        return ChildStream(self._name, grace_s=self._grace_s, stall_s=self._stall_s)
-
-    @property
-    def name(self) -> str:
-        """``local://program``."""
-        return self._name
-
-    @property
-    def health(self) -> Health:
-        """State of the stream."""
-        return self._child.valve.health
+        super().__init__(name or f"local://{argv[0]}", grace_s=grace_s, stall_s=stall_s)
 
     @property
     def pid(self) -> int | None:
@@ -77,31 +59,6 @@ class LocalLink:
         except LinkError:
             self._child.valve.note(Sign.LOST)
             raise
-
-    async def read(self) -> bytes:
-        """What it wrote; ``b""`` once it is gone."""
-        return await self._child.inbox.take()
-
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand bytes to its input.
-
-        Raises:
-            LinkError: it is gone, or takes nothing.
-        """
-        await self._child.write(data)
-
-    @property
-    def room(self) -> bool:
-        """Whether `put` may be called; see `drivers.links.stream.PromptLink`."""
-        return self._child.room
-
-    def put(self, data: bytes) -> None:
-        """Hand bytes on without waiting."""
-        self._child.put(data)
-
-    def listen(self, take: Callable[[bytes], None] | None) -> None:
-        """Have what arrives handed over at once."""
-        self._child.inbox.listen(take)
 
     async def close(self) -> None:
         """End it, within three grace times."""

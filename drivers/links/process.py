@@ -17,7 +17,9 @@ from drivers.links.stream import Inbox, Valve
 from testbed.errors import LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from testbed.model.view import Health
 
 _TAIL_BYTES = 8192
 _SLICE_BYTES = 256 * 1024
@@ -252,3 +254,57 @@ class ChildStream:
     def _resume(self) -> None:
         if self._output >= 0:
             asyncio.get_running_loop().add_reader(self._output, self._read)
+
+
+class ChildLink:
+    """A link whose line is a program's standard input and output: all of it but `open` and `close`."""
+
+    def __init__(self, name: str, *, grace_s: float, stall_s: float) -> None:
+        """Nothing is started yet.
+
+        Args:
+            grace_s, stall_s: see `ChildStream`; ``stall_s`` is the longest that a write waits.
+        """
+        self._name = name
+        self._grace_s = grace_s
+        self._stall_s = stall_s
+        self._child = self._fresh()
+
+    def _fresh(self) -> ChildStream:
+        """A stream for the next start; each is good for one."""
+        return ChildStream(self._name, grace_s=self._grace_s, stall_s=self._stall_s)
+
+    @property
+    def name(self) -> str:
+        """For errors, e.g. ``ssh://user@host:port``."""
+        return self._name
+
+    @property
+    def health(self) -> Health:
+        """State of the stream."""
+        return self._child.valve.health
+
+    async def read(self) -> bytes:
+        """What the program wrote; ``b""`` once it is gone."""
+        return await self._child.inbox.take()
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand bytes to its input.
+
+        Raises:
+            LinkError: it is gone, or takes nothing.
+        """
+        await self._child.write(data)
+
+    @property
+    def room(self) -> bool:
+        """Whether `put` may be called; see `drivers.links.stream.PromptLink`."""
+        return self._child.room
+
+    def put(self, data: bytes) -> None:
+        """Hand bytes on without waiting."""
+        self._child.put(data)
+
+    def listen(self, take: Callable[[bytes], None] | None) -> None:
+        """Have what arrives handed over at once."""
+        self._child.inbox.listen(take)

@@ -18,14 +18,13 @@ from drivers.links.endpoint import resolve
 from drivers.links.health import Sign
 from drivers.links.hostkey import FAMILIES
 from drivers.links.login import hang_up, verify
-from drivers.links.process import ChildStream
+from drivers.links.process import ChildLink
 from testbed.errors import HostKeyError, LinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from drivers.links.endpoint import SshConfig
-    from testbed.model.view import Health
 
 _SEEN = re.compile(rb"(SHA256:[A-Za-z0-9+/=]+)")
 _ALIAS = "testbed-pinned"
@@ -38,29 +37,15 @@ _CURES = (
 )
 
 
-class OpenSshLink:
+class OpenSshLink(ChildLink):
     """One remote command whose standard input and output are the line."""
 
     def __init__(self, config: SshConfig, argv: Sequence[str], *, stall_s: float = 30.0) -> None:
         """Not connected yet; ``argv`` is run on the board."""
         self._config = config
         self._command = shlex.join(argv)  # SSH carries one string, which the board's shell splits again
-        self._stall_s = stall_s
-        self._child = self._fresh()
+        super().__init__(config.name, grace_s=1.0, stall_s=stall_s)
         self._private: tempfile.TemporaryDirectory[str] | None = None
-
-    def _fresh(self) -> ChildStream:
-        return ChildStream(self._config.name, grace_s=1.0, stall_s=self._stall_s)
-
-    @property
-    def name(self) -> str:
-        """``ssh://user@host:port``."""
-        return self._config.name
-
-    @property
-    def health(self) -> Health:
-        """State of the stream."""
-        return self._child.valve.health
 
     async def open(self) -> None:
         """Start the client and wait until it has logged in.
@@ -170,31 +155,6 @@ class OpenSshLink:
         return LinkError(
             lines[-1].strip() if lines else "ssh ended without a word", link=self.name, cure=cure
         )
-
-    async def read(self) -> bytes:
-        """What the command wrote; ``b""`` once it is gone."""
-        return await self._child.inbox.take()
-
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand bytes to the command.
-
-        Raises:
-            LinkError: it is gone, or takes nothing.
-        """
-        await self._child.write(data)
-
-    @property
-    def room(self) -> bool:
-        """Whether `put` may be called; see `drivers.links.stream.PromptLink`."""
-        return self._child.room
-
-    def put(self, data: bytes) -> None:
-        """Hand bytes on without waiting."""
-        self._child.put(data)
-
-    def listen(self, take: Callable[[bytes], None] | None) -> None:
-        """Have what arrives handed over at once."""
-        self._child.inbox.listen(take)
 
     async def close(self) -> None:
         """End the client, within a few seconds."""

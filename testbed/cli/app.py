@@ -238,12 +238,12 @@ def report(
 ) -> None:
     """Report a run folder again; needs no lab."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import runs, studies
+        from testbed.cli import pages, studies
 
         if studies.is_study(run):
             studies.report(terminal, run)
         else:
-            runs.report(terminal, run)
+            pages.report(terminal, run)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from testbed.cli.door import Ended, Exit
-from testbed.cli.runs import run_folder
+from testbed.cli.pages import run_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from testbed.cli.door import Ended, Exit
+from testbed.cli.pages import report, run_folder, show
 from testbed.errors import ConfigError
 from testbed.units import from_s
 
 if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
-    from testbed.report.tables import Analysis
-    from testbed.store.reader import Run
 
 RUNS = "runs"
-REPORT_FILE = "report.html"
-JUNIT_FILE = "junit.xml"
-HEADER_FILE = "header.json"
 
 
 def run(
@@ -145,7 +141,7 @@ def run_gap(
         )
     live = run_experiment(folder, lab=lab_file, out=out, seed=seed, progress=terminal, wait=from_s(wait_s))
     terminal.head(f"Live: {live}")
-    document, code = _show(terminal, live)
+    document, code = show(terminal, live)
     if code in {Exit.PASS, Exit.MISSED}:
         virtual = run_in_virtual_time(
             folder,
@@ -156,7 +152,7 @@ def run_gap(
             progress=terminal,
         )
         terminal.head(f"Virtual time: {virtual}")
-        document["virtual"], _ = _show(terminal, virtual)
+        document["virtual"], _ = show(terminal, virtual)
         terminal.head("Gap")
         document["gap"] = show_gap(terminal, live, virtual)
     if terminal.json:
@@ -179,60 +175,6 @@ def refuse_with_gap(*, virtual_time: bool, resume: Path | None) -> None:
         )
 
 
-def report(terminal: Terminal, folder: Path) -> None:
-    """Show a run folder's tables and write its page and JUnit file anew.
-
-    Raises:
-        ConfigError: it is no run folder. StoreError: it cannot be read.
-        Ended: the run missed a limit, or does not count.
-    """
-    document, code = _show(terminal, folder)
-    if terminal.json:
-        terminal.emit(document)
-    if code is not Exit.PASS:
-        raise Ended(code)
-
-
-def reported(folder: Path) -> tuple[Analysis, dict[str, Any], Exit]:
-    """Write a run's pages; its analysis, its JSON document and the exit code it stands for.
-
-    Raises:
-        OSError: the pages cannot be written.
-    """
-    from testbed.report.html import write_html
-    from testbed.report.json import to_json
-    from testbed.report.junit import write_junit
-    from testbed.report.tables import analyse
-    from testbed.store.reader import read_run
-
-    read = read_run(run_folder(folder))
-    analysis = analyse(read)
-    write_html(analysis, folder / REPORT_FILE)
-    write_junit(analysis, folder / JUNIT_FILE)
-    return analysis, to_json(analysis), _code(read, analysis)
-
-
-def _show(terminal: Terminal, folder: Path) -> tuple[dict[str, Any], Exit]:
-    """Write a run's pages and show its tables; its JSON document and the exit code it stands for."""
-    from testbed.report.console import to_console
-    from testbed.report.html import write_html
-    from testbed.report.json import to_json
-    from testbed.report.junit import write_junit
-    from testbed.report.tables import analyse
-    from testbed.store.reader import read_run
-
-    read = read_run(run_folder(folder))
-    analysis = analyse(read)
-    terminal.show(*to_console(analysis))
-    try:
-        write_html(analysis, folder / REPORT_FILE)
-        write_junit(analysis, folder / JUNIT_FILE)
-        terminal.note(f"report: {folder / REPORT_FILE}")
-    except OSError as error:  # an archive may be read-only; its figures are there all the same
-        terminal.note(f"no page was written: {folder}: {error.strerror}")
-    return to_json(analysis), _code(read, analysis)
-
-
 def _place(out: Path | None) -> Path:
     """The folder that runs lie in."""
     return out.parent if out is not None else Path(RUNS)
@@ -250,28 +192,3 @@ def _found(terminal: Terminal, experiment: Path, lab: Path | None, place: Path) 
     if found is not None:
         terminal.note(f"profiles and links as seen by {found}, the latest live run of this lab on this host")
     return found
-
-
-def run_folder(folder: Path) -> Path:
-    """The folder, if a run was written there.
-
-    Raises:
-        ConfigError: it is another folder, or none.
-    """
-    if not (folder / HEADER_FILE).is_file():
-        raise ConfigError(
-            f"holds no run (no {HEADER_FILE})", file=folder, cure="Give the folder that a run wrote"
-        )
-    return folder
-
-
-def _code(run: Run, analysis: Analysis) -> Exit:
-    """The exit code that a run stands for."""
-    from testbed.model.record import TrialStatus
-
-    if analysis.verdict == "ok":
-        return Exit.PASS
-    if analysis.verdict == "missed":
-        return Exit.MISSED
-    timed_out = any(attempt.status == TrialStatus.TIMEOUT.value for attempt in run.trials)
-    return Exit.TIMEOUT if timed_out else Exit.INFRASTRUCTURE

@@ -155,7 +155,7 @@ class _Count:
 def _play(asked: Asked) -> Played:
     """Play one seed and report it."""
     from testbed.campaign.virtual import run_in_virtual_time
-    from testbed.cli.runs import reported
+    from testbed.cli.pages import reported
     from testbed.report.seeds import figures_of
 
     try:

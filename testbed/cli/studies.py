@@ -87,7 +87,7 @@ def report(terminal: Terminal, folder: Path) -> None:
     Raises:
         StoreError: it cannot be read.
     """
-    from testbed.cli.runs import REPORT_FILE
+    from testbed.cli.pages import REPORT_FILE
     from testbed.report.studies import study_to_console, study_to_json, write_study_page
     from testbed.store.study import read_study
 

@@ -23,7 +23,8 @@ from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.model.view import Health
 from testbed.policy import PolicySettings
-from testbed.policy.runners import Residents, Runner, make_runner
+from testbed.policy.residents import Residents
+from testbed.policy.runners import Runner, make_runner
 from testbed.units import Ns
 
 if TYPE_CHECKING:

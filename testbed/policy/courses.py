@@ -10,8 +10,9 @@ from testbed.errors import ConfigError
 from testbed.model.ids import ModelId
 from testbed.model.placement import Hosted
 from testbed.policy import DC, EDGE, PolicySettings
-from testbed.policy.fleet import Fleet, Team, by_power, teams_of
+from testbed.policy.fleet import Fleet
 from testbed.policy.runners import Runner, make_runner, unknown_runner
+from testbed.policy.teams import Team, by_power, teams_of
 from testbed.policy.thresholds import PlanKind, Threshold
 from testbed.units import S
 

@@ -13,15 +13,10 @@ from testbed.model.action import Answer, Decision
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import DC, PolicySettings
-from testbed.policy.fleet import Fleet, Team, teams_of
-from testbed.policy.runners import (
-    Residents,
-    Runner,
-    infer,
-    make_runner,
-    soonest,
-    unknown_runner,
-)
+from testbed.policy.fleet import Fleet
+from testbed.policy.residents import Residents
+from testbed.policy.runners import Runner, infer, make_runner, unknown_runner
+from testbed.policy.teams import Team, soonest, teams_of
 
 if TYPE_CHECKING:
     from testbed.model.ids import BoardId, ModelId, TaskId

@@ -16,14 +16,10 @@ from testbed.model.ids import ModelId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, Hosted, LabSnapshot, Placement
 from testbed.policy import EDGE, PolicySettings
-from testbed.policy.fleet import Fleet, Team, by_power, teams_of
-from testbed.policy.runners import (
-    Residents,
-    Runner,
-    infer,
-    least_powerful,
-    make_runner,
-)
+from testbed.policy.fleet import Fleet
+from testbed.policy.residents import Residents
+from testbed.policy.runners import Runner, infer, make_runner
+from testbed.policy.teams import Team, by_power, least_powerful, teams_of
 
 if TYPE_CHECKING:
     from testbed.model.ids import BoardId, TaskId

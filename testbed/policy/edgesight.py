@@ -41,9 +41,11 @@ from testbed.model.view import Health
 from testbed.policy import DC, PolicySettings
 from testbed.policy.courses import Course, Courses
 from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence
-from testbed.policy.runners import Pick, Residents, infer, least_powerful, soonest
+from testbed.policy.residents import Residents
+from testbed.policy.runners import Pick, infer
 from testbed.policy.shadows import Shadows
 from testbed.policy.speculation import Mode, Utilisation, wanted
+from testbed.policy.teams import least_powerful, soonest
 from testbed.policy.thresholds import Threshold, ThresholdTable
 
 if TYPE_CHECKING:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from testbed.model.view import Health
 from testbed.policy.runners import Pick, Runner, finish_on
 from testbed.units import Ns, S
@@ -269,34 +267,3 @@ class Fleet:
                 shelf.move(slot.queued, queued, slot.bit)
                 slot.queued = queued
         return changed
-
-
-class Team(Struct, frozen=True, eq=False):
-    """Boards that are alike, and what each of them can run."""
-
-    alike: Alike
-    runners: tuple[Runner, ...]
-
-    @property
-    def watts(self) -> float:
-        """Of its hungriest runner."""
-        return max(runner.watts for runner in self.runners)
-
-
-def teams_of(fleet: Fleet, runners: Mapping[BoardId, Sequence[Runner]]) -> tuple[Team, ...]:
-    """Boards that are alike together, in the order in which their first ones stand.
-
-    Args:
-        runners: what each board can run; the same for all that are alike. Boards that can run nothing are left out.
-    """
-    found: dict[int, Team] = {}
-    for board, able in runners.items():
-        alike = fleet.alike(board)
-        if able and id(alike) not in found:
-            found[id(alike)] = Team(alike, tuple(able))
-    return tuple(found.values())
-
-
-def by_power(teams: Iterable[Team]) -> tuple[Team, ...]:
-    """The least powerful first, of equally powerful ones the slower."""
-    return tuple(sorted(teams, key=lambda team: (team.watts, -min(r.service for r in team.runners))))

@@ -19,9 +19,9 @@ from testbed.measure.shares import share_out
 from testbed.measure.timeline import timelines
 from testbed.model.ids import BoardId, RequestId
 from testbed.model.origin import Origin, weakest
-from testbed.report.energies import NO_METER, no_energy
+from testbed.report.energies import NO_METER
 from testbed.report.meters import Reading
-from testbed.report.rows import EnergyRow, WorkRow
+from testbed.report.rows import EnergyRow, WorkRow, no_energy
 from testbed.report.steps import chunks
 
 if TYPE_CHECKING:

@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 NO_METER = "no power meter"
 
 
-def no_energy(reason: str, scope: str = "nothing") -> EnergyRow:
-    """A row without figures."""
-    return EnergyRow(
-        net_mj=None,
-        gross_mj=None,
-        sigma_mj=None,
-        total_j=None,
-        idle_j=None,
-        origin="",
-        scope=scope,
-        reason=reason,
-    )
-
-
 def energy_row(material: Material, only: Collection[BoardId] | None = None) -> EnergyRow:
     """Energy per answered request, over every board of which it is known; the others are named in the scope.
 

@@ -17,9 +17,8 @@ from testbed.model.ids import BoardId
 from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin, weakest
 from testbed.report.columns import Columns
-from testbed.report.energies import no_energy
 from testbed.report.meters import Reading
-from testbed.report.rows import EnergyRow, PolicyRow, TargetRow
+from testbed.report.rows import EnergyRow, PolicyRow, TargetRow, no_energy
 from testbed.report.steps import Steps
 from testbed.store.reader import Attempt
 

@@ -31,6 +31,20 @@ class EnergyRow(Struct, frozen=True, kw_only=True):
     how: str = ""
 
 
+def no_energy(reason: str, scope: str = "nothing") -> EnergyRow:
+    """A row without figures."""
+    return EnergyRow(
+        net_mj=None,
+        gross_mj=None,
+        sigma_mj=None,
+        total_j=None,
+        idle_j=None,
+        origin="",
+        scope=scope,
+        reason=reason,
+    )
+
+
 class TargetRow(Struct, frozen=True, kw_only=True):
     """Requests of one policy that asked for one accuracy; times in ms.
 

@@ -11,7 +11,8 @@ from testbed.model.placement import Hosted
 from testbed.model.profile import ProfileBook
 from testbed.policy import PolicySettings
 from testbed.policy.fleet import Fleet
-from testbed.policy.runners import Residents, Runner, finish_on
+from testbed.policy.residents import Residents
+from testbed.policy.runners import Runner, finish_on
 from testbed.units import MS
 from tests.testbed.policy.test_runners import NOW, board, runner, view
 

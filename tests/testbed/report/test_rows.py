@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testbed.measure.stats import missing, wilson
-from testbed.report.energies import no_energy
-from testbed.report.rows import TargetRow
+from testbed.report.rows import TargetRow, no_energy
 
 
 def row(target, accuracy):

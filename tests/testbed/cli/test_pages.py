@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from testbed.cli import pages
+from testbed.cli.door import Exit
+from tests.testbed.cli.conftest import call
+
+
+def test_a_report_can_be_made_again_without_the_lab(played):
+    folder, out, *_ = played
+    (folder / pages.REPORT_FILE).unlink()
+    done = call("report", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["policies"] == json.loads(out)["policies"]
+    assert (folder / pages.REPORT_FILE).is_file()
+    shown = call("report", folder)
+    assert "edge-only" in shown.stdout
+
+
+@pytest.mark.parametrize("command", [("report",), ("compare", "."), ("run", "--resume")])
+def test_a_folder_without_a_run_is_wrong_usage(command, tmp_path):
+    done = call(*command, tmp_path, "--json")
+    assert done.returncode == Exit.USAGE
+    assert json.loads(done.stdout)["error"]["kind"] == "ConfigError"
