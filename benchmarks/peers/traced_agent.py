@@ -45,9 +45,10 @@ class _TracedEcho(EchoRuntime):
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int = 0,
     ) -> Outcome:
         stamps: dict[str, Any] = dict(_SEEN)
-        done = super().run(model, instance, inputs, thresholds, stop_after_ns, samples, cancelled)
+        done = super().run(model, instance, inputs, thresholds, stop_after_ns, samples, cancelled, lost_rows)
         return done._replace(report=stamps)
 
 

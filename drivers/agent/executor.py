@@ -142,6 +142,7 @@ class Executor:
                 infer.stop_after_ns or (0,) * entry.batch,
                 infer.samples,
                 lambda: entry.cancelled,
+                entry.lost_rows,
             )
             finished = self._now_ns()
             faded = self._took.get(infer.model, 0) * (_FADE - 1) // _FADE

@@ -58,6 +58,7 @@ class Entry:
         infer: the order, ``None`` once it was let go (its input may be large).
         cancelled: items cancelled so far; replaced, never changed, so any thread may read it.
         beside: gets what is said about it, besides the session. report: joins the runtime's own.
+        lost_rows: as in a runtime's ``run``.
     """
 
     __slots__ = (
@@ -68,6 +69,7 @@ class Entry:
         "beside",
         "cancelled",
         "infer",
+        "lost_rows",
         "received",
         "reply",
         "report",
@@ -85,6 +87,7 @@ class Entry:
         self.reply: Message | None = None
         self.beside: Callable[[int, Message], None] | None = None
         self.report: Mapping[str, object] = {}
+        self.lost_rows = 0
         self._fingerprint: tuple[Any, ...] | None = None
 
     def let_go(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from testbed.errors import TestbedError
 from testbed.wire import Tensor
 from testbed.wire import messages as m
-from testbed.wire.picture import fit, restore
+from testbed.wire.picture import fit, lost_rows, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +77,8 @@ class Pictures:
             text = f"{lost_frac:.3f} of the picture was lost, more than {order.most_lost:g}"
             self._fail(through, tell, "lost", text)
             return
-        pixels = fit(restore(gathering.first.shape, gathering.segments, order.fill, order.mean), order.shape)
+        shape, there = gathering.first.shape, gathering.segments
+        pixels = fit(restore(shape, there, order.fill, order.mean), order.shape)
         decoded = time.monotonic_ns()
         if order.start_us and decoded - began > order.start_us * 1000:
             self._fail(through, tell, "window", "it was not there by the latest start")
@@ -98,6 +99,7 @@ class Pictures:
             "packets_lost": gathering.first.packets - gathering.packets,
             "decode_ns": decoded - begin,
         }
+        entry.lost_rows = lost_rows(shape, there, order.shape)
         entry.beside = tell
         refused = self._residency.submit(entry, claim=False)
         if isinstance(refused, m.Failed):

@@ -93,6 +93,18 @@ def lost(shape: Shape, there: Collection[int]) -> Any:  # noqa: ANN401
     return grid[: shape.height, : shape.width]
 
 
+def lost_rows(shape: Shape, there: Collection[int], given: Sequence[int]) -> int:
+    """Rows of which nothing is there: bit y is row y of a model's input of shape ``given``.
+
+    None where the picture is scaled to it: what was lost mixes with its neighbours then.
+    """
+    size = given[1:] if _kind(given) == "chw" else given[:2]
+    if len(there) == shape.segments or tuple(size) != (shape.height, shape.width):
+        return 0
+    whole = lost(shape, there).all(axis=1)
+    return sum(1 << y for y, gone in enumerate(whole.tolist()) if gone)
+
+
 def conceal(pixels: Any, gone: Any, fill: int, mean: Sequence[int] = ()) -> None:  # noqa: ANN401
     """Write over what was lost, in place; a column of which nothing arrived becomes grey.
 

@@ -33,12 +33,15 @@ if TYPE_CHECKING:
             stop_after_ns: Sequence[int],
             samples: Sequence[int],
             cancelled: Callable[[], AbstractSet[int]],
+            lost_rows: int = 0,
         ) -> Outcome:
             """Execute a batch; ``thresholds`` and ``samples`` as in ``Infer``.
 
             ``stop_after_ns`` always has an entry for each item: it leaves at the first exit reached so long
             after the start, 0 for never. The look is taken when an exit has run.
             ``cancelled()`` gives the items cancelled so far; look before the first exit and between exits.
+            Bit y of ``lost_rows`` is set where row y of every input was lost on its way; the input holds what was put
+            in its place, so that a runtime may go without.
             """
 
         def unload(self, model: str) -> None:

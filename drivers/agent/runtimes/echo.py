@@ -50,6 +50,7 @@ class EchoRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int = 0,
     ) -> Outcome:
         """Sleep, look for cancellations, give the inputs back.
 

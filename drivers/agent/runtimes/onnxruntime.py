@@ -84,6 +84,7 @@ class OnnxRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int = 0,
     ) -> Outcome:
         """Run the chain until every item has left it.
 

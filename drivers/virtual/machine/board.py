@@ -85,6 +85,6 @@ def paced_overlay(config: MachineConfig, clock: SkewedClock, load: Load) -> Pace
         seed=config.seed,
         spin_ns=config.spin_ns,
         work=load.executing,
-        keep=("pl_cycles", "bus_stalls", "pl_ns"),
+        keep=("pl_cycles", "bus_stalls", "pl_ns", "rows_masked"),
         found=audit.report if audit is not None else dict,
     )

@@ -114,6 +114,7 @@ class PacedRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int = 0,
     ) -> Outcome:
         """Answer, then wait until the drawn service time has passed; the agent calls it once at a time per lane."""
         start = time.monotonic_ns()
@@ -123,7 +124,7 @@ class PacedRuntime:
         with self._work(model):
             batch = max(len(thresholds) - len(cancelled()), 1)
             rules = in_paced_time(thresholds, stop_after_ns, profile, batch, u)
-            outcome = self._answer(model, instance, inputs, rules, samples, cancelled, audit)
+            outcome = self._answer(model, instance, inputs, rules, samples, cancelled, lost_rows, audit)
             real = time.monotonic_ns() - start
             asked = _service(profile, outcome.exits, u)
             report = dict(outcome.report, asked_ns=asked)
@@ -146,13 +147,14 @@ class PacedRuntime:
         thresholds: Sequence[Sequence[float]],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int,
         audit: bool,
     ) -> Outcome:
         """What the model says; its report holds only what concerns the emulation."""
 
         def really() -> Outcome:
             never = (0,) * len(thresholds)
-            return self._inner.run(model, instance, inputs, thresholds, never, samples, cancelled)
+            return self._inner.run(model, instance, inputs, thresholds, never, samples, cancelled, lost_rows)
 
         replay = self._replays.get(model)
         if replay is None or not replay.knows(samples):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from drivers.boards.composition import CommonOptions, Composition, options_of
+from drivers.boards.lossy import LossyOptions
 from drivers.boards.programs import program_of
 from drivers.boards.pynq import RUNTIME
 from drivers.boards.ssh_board import SshOptions, ssh_composition
@@ -41,13 +42,14 @@ class VirtualPynqOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknow
     Attributes:
         virtual: as for every virtual board over SSH; ``audit_frac`` is of executions on the RTL.
         programs: folders of compiled programs, relative to the lab file, looked through before those shipped.
-        transport: as for a real one. network: what it stands behind.
+        transport, lossy: as for a real one. network: what it stands behind.
     """
 
     virtual: VirtualOptions = VirtualOptions()
     programs: tuple[str, ...] = ()
     transport: Literal["auto", "openssh", "paramiko"] = "auto"
     network: NetworkOptions | None = None
+    lossy: LossyOptions | None = None
 
 
 def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
@@ -58,7 +60,7 @@ def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
     """
     options = options_of(spec, VirtualPynqOptions)
     folder = spec.state / spec.id
-    way = network_of(spec, options.network, folder, lossy=False)
+    way = network_of(spec, options.network, folder, lossy=options.lossy is not None)
     programs = _programs(spec, options)
     origins = [read_cycles(one.path, one.image_sha256, one.exits).origin for one in programs.values()]
     facts = {
@@ -90,6 +92,7 @@ def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
             identity=offer["identity"],
             fingerprint=offer["fingerprint"],
             transport=options.transport,
+            lossy=options.lossy,
         )
         return msgspec.structs.replace(
             ssh_composition(spec, ssh, origin="emulated"),

@@ -21,6 +21,17 @@ def test_infer_gives_stamps_in_order_and_the_output(start):
     assert done.exits == (0,)
 
 
+def test_the_runtime_hears_which_rows_were_lost():
+    ledger, outlet = Ledger(1), Mock()
+    lane = Executor(0, ledger=ledger, outlet=outlet, now_ns=time.monotonic_ns, report_start=False)
+    entry, _ = ledger.admit(infer(1, PICTURE), 0)
+    entry.lost_rows = 0b110
+    runtime = Mock()
+    assert lane.put("net", runtime, entry, claim=True)
+    lane.work()
+    assert runtime.run.call_args.args[-1] == 0b110
+
+
 def test_a_repeated_order_is_executed_once(start):
     host = start()
     host.greet()

@@ -65,6 +65,16 @@ def test_a_picture_becomes_an_ordinary_action(parts):
     assert infer.input.shape == (1, 1, 32, 32)
     assert entry.report["lost_frac"] == 0.0
     assert entry.report["decode_ns"] > 0
+    assert entry.lost_rows == 0
+
+
+def test_rows_that_were_lost_as_a_whole_are_handed_on(parts):
+    pictures, _, residency, _ = parts
+    pictures.put(through(packets=3), lambda action, message: None)  # of four rows of segments
+    entry = residency.taken.get(timeout=20)
+    assert entry.lost_rows == 0xFF << 24
+    given = np.frombuffer(entry.infer.input.data, np.uint8).reshape(32, 32)
+    assert (given[24:] == 128).all()
 
 
 def test_what_fails_is_told_both_ways(parts):

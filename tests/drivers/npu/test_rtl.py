@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from drivers.npu import golden, isa, program
+from drivers.npu.compile import compile_network
 from drivers.npu.description import OVERLAY
 from drivers.npu.rtl import NpuError, Rtl
 from drivers.virtual.pynq.prepare import inputs_of
-from testbed.zoo.catalog import load_catalog, load_samples, shipped
+from testbed.zoo.catalog import load_catalog, load_graphs, load_samples, shipped
 
 pytestmark = pytest.mark.timeout(500)  # the first of them builds the simulator
 
@@ -21,6 +22,7 @@ NUMBERS = st.sampled_from([tuple(range(-128, 128)), (-128, 127), (-2, -1, 0, 1, 
 SEED = st.integers(0, 1 << 30)
 COMMON = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RECORD = isa.RECORD_BYTES
+TASK = "image-classification/fashion-mnist"
 PROGRAMS = OVERLAY.parents[1] / "drivers/npu/programs"
 
 
@@ -254,24 +256,40 @@ def test_a_list_without_an_end(rtl):
     assert caught.value.code == 2
 
 
+def answers_agree(rtl: Rtl, made: program.Program, inputs: golden.Int8, lost: int) -> list[golden.Result]:
+    """Run all on both; answers and logits are equal, and cycles within a tenth of the estimate."""
+    limits = [int(32768 / 0.9)] * 4
+    wanted = golden.Golden(made).run(inputs, limits, lost)
+    rtl.load(made)
+    estimated = {one.number: one.cycles for one in made.output.exits}
+    for (mine, counters), theirs in zip(rtl.run(inputs, limits, lost), wanted, strict=True):
+        assert (mine.exit, mine.label, mine.total) == (theirs.exit, theirs.label, theirs.total)
+        assert (mine.logits[: len(theirs.logits)] == theirs.logits).all()
+        assert abs(counters.cycles / estimated[mine.exit] - 1) < 0.1
+    return wanted
+
+
 @pytest.mark.parametrize(
     ("name", "images", "lost"),
     [("resnet8-ee-int8", 200, 0), ("resnet8-ee-int8", 40, 0b11 << 9), ("resnet8-int8", 5, 0)],
 )
 def test_shipped_programs_on_labelled_images(rtl, name, images, lost):
     """Answers and logits are the golden model's, cycles within a tenth of the compiler's estimate."""
-    samples = load_samples(load_catalog(shipped("image-classification/fashion-mnist")), "test")
+    samples = load_samples(load_catalog(shipped(TASK)), "test")
     made = program.read(PROGRAMS / f"{name}.npu")
-    given = inputs_of(made, samples.images[:images, None])
-    limits = [int(32768 / 0.9)] * 4
-    wanted = golden.Golden(made).run(given, limits, lost)
-    rtl.load(made)
-    answers = rtl.run(given, limits, lost)
-    estimated = {one.number: one.cycles for one in made.output.exits}
-    for (mine, counters), theirs in zip(answers, wanted, strict=True):
-        assert (mine.exit, mine.label, mine.total) == (theirs.exit, theirs.label, theirs.total)
-        assert (mine.logits[: len(theirs.logits)] == theirs.logits).all()
-        assert abs(counters.cycles / estimated[mine.exit] - 1) < 0.1
-    assert len({result.exit for result, _ in answers}) == (1 if name == "resnet8-int8" else 3)
-    right = np.mean([result.label for result, _ in answers] == samples.labels[:images])
+    answers = answers_agree(rtl, made, inputs_of(made, samples.images[:images, None]), lost)
+    assert len({answer.exit for answer in answers}) == (1 if name == "resnet8-int8" else 3)
+    right = np.mean([answer.label for answer in answers] == samples.labels[:images])
     assert right > (0.4 if lost else 0.8)
+
+
+@pytest.mark.parametrize("lost", [0, 0b1111 << 12])
+def test_weights_that_are_fetched_during_the_run(rtl, lost):
+    pytest.importorskip("onnx", reason="needs the package onnx")
+    catalog = load_catalog(shipped(TASK))
+    made = compile_network(load_graphs(catalog, "resnet8-ee-int8"), "resnet8-ee-int8", stream=True)
+    assert made.sections.setup[1] == 0
+    assert any(isinstance(command, isa.Load) and command.memory == isa.Memory.WGT for command in made.run)
+    images = load_samples(catalog, "test").images[:20, None]
+    answers = answers_agree(rtl, made, inputs_of(made, images), lost)
+    assert len({answer.exit for answer in answers}) == 3

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from drivers.agent.runtimes.overlay.registers import MASKS
+
 if TYPE_CHECKING:
     from drivers.agent.runtimes.overlay.program_file import ProgramInput
 
@@ -25,17 +27,33 @@ class Layout:
         words[:] = given.neutral
         self._lanes = [words[c // 8, :, :, c % 8] for c in range(self._shape[0])]
         self._levels = np.array(given.levels, np.int8)
+        self._neutral = given.neutral
 
-    def fill(self, pixels: Any) -> None:  # noqa: ANN401 - numpy is not imported here
-        """Put one item into the buffer.
+    def fill(self, pixels: Any, lost_rows: int = 0) -> int:  # noqa: ANN401 - numpy is not imported here
+        """Put one item into the buffer, less what the overlay is to leave out.
+
+        A lost row is left out where its place was taken by what the network holds for nothing (the zero point, so the
+        mean of its images): the overlay then reads the same, and an answer does not depend on who filled the gap.
 
         Args:
             pixels: uint8 (channels, height, width).
+            lost_rows: bit y is set where row y was lost.
+
+        Returns:
+            The overlay's mask; rows in it keep what an earlier item left in the buffer.
 
         Raises:
             ValueError: it has another type or shape.
         """
         if pixels.dtype.name != "uint8" or pixels.shape != self._shape:
             raise ValueError(f"the program takes uint8 {self._shape}, not {pixels.dtype} {pixels.shape}")
+        mask = 0
+        height = self._shape[1]
+        if lost_rows and height <= 32 * MASKS:
+            lost = [y for y in range(height) if lost_rows >> y & 1]
+            empty = (self._levels[pixels[:, lost]] == self._neutral).all(axis=(0, 2))
+            mask = sum(1 << y for y, is_empty in zip(lost, empty.tolist()) if is_empty)
+        kept = [y for y in range(height) if not mask >> y & 1] if mask else slice(None)
         for lane, channel in zip(self._lanes, pixels):
-            lane[:] = self._levels[channel]
+            lane[kept] = self._levels[channel[kept]]
+        return mask

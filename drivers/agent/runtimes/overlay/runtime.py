@@ -6,8 +6,9 @@ board, with ``bitstream`` and ``hwh`` as file names in it, instead of files that
 execution, default 2000).
 
 Reports per execution: ``pl_cycles`` and ``bus_stalls`` (of the overlay's clock, by its own counters), ``pl_ns`` (the
-cycles at that clock) and ``host_ns`` (the rest of the time in here: layout, cache, registers, waiting too long); sums
-over the batch. Items of a batch go one after another: the overlay holds one at a time.
+cycles at that clock) and ``host_ns`` (the rest of the time in here: layout, cache, registers, waiting too long), and
+where rows of the input were lost and the overlay left them out, ``rows_masked``; sums over the batch. Items of a batch
+go one after another: the overlay holds one at a time.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ class OverlayRuntime:
         stop_after_ns: Sequence[int],
         samples: Sequence[int],
         cancelled: Callable[[], AbstractSet[int]],
+        lost_rows: int = 0,
     ) -> Outcome:
         """Execute item after item; what is cancelled before its turn is left out.
 
@@ -136,19 +138,20 @@ class OverlayRuntime:
         exits = found.placed.program.exits
         taken = [CANCELLED_EXIT] * batch
         scores = np.zeros((batch, exits[0].classes), np.float32)
-        cycles = stalls = 0
+        cycles = stalls = masked = 0
         for i in range(batch):
             if i in cancelled():
                 continue
-            found.layout.fill(given[i])
+            mask = found.layout.fill(given[i], lost_rows)
             left = math.inf
             if stop_after_ns[i]:
                 left = (stop_after_ns[i] - (time.monotonic_ns() - begin)) * logic.clock_hz / 1e9
-            record = engine.run(found.placed, limits_of(thresholds[i], exits, left_cycles=left))
+            record = engine.run(found.placed, limits_of(thresholds[i], exits, left_cycles=left), mask)
             taken[i] = record.exit
             scores[i] = probabilities_of(record.logits, found.tables[record.exit])
             cycles += record.cycles
             stalls += record.stalls
+            masked += bin(mask).count("1")
         pl_ns = round(cycles * 1e9 / logic.clock_hz)
         report = {
             "pl_cycles": cycles,
@@ -156,6 +159,8 @@ class OverlayRuntime:
             "pl_ns": pl_ns,
             "host_ns": max(time.monotonic_ns() - begin - pl_ns, 0),
         }
+        if masked:
+            report["rows_masked"] = masked
         return Outcome(taken, (Tensor("float32", scores.shape, scores.tobytes()),), report)
 
     def unload(self, model: str) -> None:

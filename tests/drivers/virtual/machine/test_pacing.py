@@ -59,7 +59,9 @@ class Inner:
         self.options = options
         return LoadedInfo(5, "inner")
 
-    def run(self, model, instance, inputs, thresholds, stop_after_ns, samples, cancelled) -> Outcome:
+    def run(
+        self, model, instance, inputs, thresholds, stop_after_ns, samples, cancelled, lost_rows=0
+    ) -> Outcome:
         self.runs += 1
         self.asked = (list(thresholds), list(stop_after_ns))
         time.sleep(self.takes_s)

@@ -12,7 +12,7 @@ from drivers.virtual.pynq.board import virtual_pynq, why_no_audit
 from testbed.contracts.board import Listener
 from testbed.errors import ConfigError
 from testbed.model import event as ev
-from testbed.model.action import Infer, Item, Load
+from testbed.model.action import Infer, Item, Load, Transport
 from testbed.model.lab import BoardSpec, ModelFiles
 from testbed.store.profiles import load_profile
 from tests.drivers.virtual.pynq.conftest import MODEL, ROOT, ZOO
@@ -63,6 +63,46 @@ async def test_it_answers_as_the_model_in_the_time_of_its_profile(make_spec, ima
             assert done.execution.notes["pl_cycles"] > 0
     finally:
         await board.close()
+
+
+async def test_rows_that_were_lost_are_masked_in_the_overlay(make_spec, images, program):
+    mean = program.input.map.index(program.input.neutral)
+    spec = make_spec(
+        virtual={"realtime": False, "audit_frac": 1.0},
+        lossy={"fill": "mean", "mean": [mean], "packet_bytes": 256, "most_lost": 0.9, "silence_ms": 5000},
+        network={"backend": "relay", "up": {"loss": {"frac": 0.2}}},
+    )
+    board, heard = virtual_pynq(spec), Listener()
+    hurt, other = [], []
+    try:
+        facts = await board.open(heard)
+        assert facts.facts["lossy_orders"] == "taken"
+        board.send(Load(id=1, board="fpga", model=MODEL, instances=1))
+        await heard.fate(1, 30)
+        for number in range(2, 60):
+            image = images[number % len(images)]
+            order = Infer(
+                id=number,
+                board="fpga",
+                model=MODEL,
+                batch=(Item(request=number),),
+                transport=Transport.LOSSY,
+            )
+            board.send(order, image[None], (-1,))
+            done = await heard.fate(number, 30)
+            if isinstance(done, ev.Executed) and done.execution.notes["packets_lost"]:
+                hurt.append(done.execution)
+            else:
+                other.append(done)
+            if len(hurt) >= 4:
+                break
+    finally:
+        await board.close()
+    assert len(hurt) >= 4, other
+    for execution in hurt:
+        # A packet here is a row of segments or two: 8 rows each, 4 in the last one.
+        assert execution.notes["rows_masked"] / 28 == pytest.approx(execution.notes["lost_frac"], abs=0.15)
+        assert execution.notes.get("rtl_answers_differ", 0) == 0
 
 
 async def test_a_killed_agent_comes_back_with_its_model(make_spec, images):

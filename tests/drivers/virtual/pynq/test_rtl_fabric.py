@@ -9,13 +9,18 @@ from drivers.agent.runtimes.overlay import registers as r
 from drivers.agent.runtimes.overlay.engine import ALWAYS, NEVER, Engine
 from drivers.agent.runtimes.overlay.logic import OverlayError
 from drivers.agent.runtimes.overlay.program_file import read_program
+from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
 from drivers.boards.programs import SHIPPED
 from drivers.npu.golden import Golden
 from drivers.npu.program import read
 from drivers.virtual.pynq.cycles import read_cycles
 from drivers.virtual.pynq.fabric import FabricLogic
+from drivers.virtual.pynq.golden_fabric import GoldenExecutor
+from drivers.virtual.pynq.memory import Arena
+from drivers.virtual.pynq.model_fabric import ModelFabric
 from drivers.virtual.pynq.prepare import inputs_of
 from drivers.virtual.pynq.rtl_fabric import RtlFabric
+from testbed.wire import Tensor
 from tests.drivers.virtual.pynq.conftest import needs_rtl
 
 pytestmark = [needs_rtl, pytest.mark.timeout(300)]  # the first one here builds the simulation
@@ -49,6 +54,28 @@ def test_every_exit_and_lost_rows_are_as_the_integer_model_says(engine, images):
                 assert record.logits == result.logits.tobytes()
                 if table.origin == "simulated":
                     assert abs(record.cycles - table.of(number)[0]) <= 64
+
+
+def test_rows_lost_on_the_way_are_left_out_and_the_answer_is_that_of_their_mean(fabric, images):
+    """Through the agent's runtime, on RTL and on the integer model: rows hold another image, the overlay masks them."""
+    program = read(EXITS)
+    mean = program.input.map.index(program.input.neutral)
+    lost = 0xFF << 8 | 0xFF << 16
+    filled = images[:2].copy()
+    filled[:, :, 8:24] = mean
+    wanted = Golden(program).run(inputs_of(program, filled), [NEVER, NEVER, ALWAYS])
+    model = ModelFabric(Arena(np.zeros(1 << 20, np.uint8)), GoldenExecutor())
+    told = {"overlay": {"name": "edge-npu", "kind": "edge-npu", "ip": "npu_0"}, "timeout_ms": 30_000}
+    for logic in (FabricLogic(fabric, "npu_0"), FabricLogic(model, "npu_0")):
+        runtime = OverlayRuntime(lambda manifest, files, logic=logic: logic)
+        runtime.load("net", [str(EXITS)], told, 1)
+        for seen, result in zip(filled, wanted, strict=True):
+            given = Tensor("uint8", (1, *seen.shape), seen.tobytes())
+            done = runtime.run("net", 0, (given,), ((2.0, 2.0),), (0,), (-1,), frozenset, lost)
+            assert done.report["rows_masked"] == 16
+            scores = np.frombuffer(done.outputs[0].data, np.float32)
+            assert scores.argmax() == result.label
+            assert scores.max() == pytest.approx(32768 / result.total, rel=1e-6)
 
 
 def test_a_bus_error_is_reported_and_a_soft_reset_brings_it_back(fabric, engine, program):

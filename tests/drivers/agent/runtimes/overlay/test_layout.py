@@ -25,6 +25,31 @@ def test_channels_are_lanes_of_words_in_groups(channels):
         assert np.array_equal(buffer.view(np.int8).reshape(told.groups, 3, 5, 8), expected)
 
 
+def test_lost_rows_are_masked_where_their_place_was_taken_by_the_neutral_value():
+    levels = [value - 128 for value in range(256)]
+    told = ProgramInput((3, 6, 5), levels, levels[70])
+    buffer = np.zeros(told.size, np.uint8)
+    layout = Layout(told, buffer)
+    rows = buffer.view(np.int8).reshape(told.groups, 6, 5, 8)
+    layout.fill(np.full((3, 6, 5), 9, np.uint8))
+    pixels = np.full((3, 6, 5), 200, np.uint8)
+    pixels[:, 2:5] = 70
+    pixels[1, 4, 0] = 71  # not neutral in one channel
+    assert layout.fill(pixels, lost_rows=0b011110) == 0b001100
+    assert (rows[0, 2:4, :, :3] == levels[9]).all()  # left out: what an earlier item had there
+    assert (rows[0, [0, 1, 5], :, :3] == levels[200]).all()
+    assert rows[0, 4, 0].tolist()[:3] == [levels[70], levels[71], levels[70]]
+    assert (rows[..., 3:] == levels[70]).all()
+    assert layout.fill(pixels) == 0
+    assert (rows[0, 2:4, :, :3] == levels[70]).all()
+
+
+def test_more_rows_than_the_overlay_can_mask_are_written():
+    told = ProgramInput((1, 257, 1), list(range(-128, 128)), -128)
+    layout = Layout(told, np.zeros(told.size, np.uint8))
+    assert layout.fill(np.zeros((1, 257, 1), np.uint8), lost_rows=1) == 0
+
+
 def test_another_type_or_shape_is_refused():
     told = ProgramInput((1, 2, 2), [0] * 256, 0)
     layout = Layout(told, np.zeros(told.size, np.uint8))

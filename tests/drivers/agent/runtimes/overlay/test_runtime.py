@@ -74,6 +74,16 @@ def test_cycles_stalls_and_the_hosts_time_are_told_apart(runtime, file):
     assert report["host_ns"] >= 0
 
 
+def test_lost_rows_reach_the_overlays_mask(runtime, file, board):
+    runtime.load("m", [file], OPTIONS, 1)
+    tensor = pictures((0, 20))  # the toy's neutral value is that of pixel 0, and so are rows 1 to 3
+    outcome = runtime.run("m", 0, (tensor,), ((),), (0,), (-1,), frozenset, 0b1101)
+    assert board.starts[-1].mask == 0b1100  # row 0 holds something
+    assert outcome.report["rows_masked"] == 2
+    assert "rows_masked" not in run(runtime, tensor).report
+    assert board.starts[-1].mask == 0
+
+
 def test_each_item_leaves_by_its_own_threshold(runtime, file):
     runtime.load("m", [file], OPTIONS, 1)
     sure = float(scores(run(runtime, pictures((0, 20))))[0, 0])
