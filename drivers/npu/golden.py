@@ -45,6 +45,7 @@ _EXACT_IN_FLOAT32 = 1 << 24
 # Multiply-accumulates up to which OpenBLAS stays on one thread. Source: OpenBLAS, interface/gemm.c,
 # SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD.
 _UNTHREADED = 65536 * 4
+_SHIFT_MOST, _MULTIPLIER_MOST = 62, (1 << 31) - 1
 _PARAMETERS = np.dtype([("bias", "<i4"), ("multiplier", "<u4"), ("shift", "u1"), ("spare", "V7")])
 
 
@@ -211,9 +212,10 @@ class Device:
         if len(taken) != 1:
             raise CommandError(f"{memory.name} is loaded from the program only")
         place = self._memories[memory]
-        place[command.address : command.address + units] = (
-            taken[0].view(place.dtype).reshape(units, *place.shape[1:])
-        )
+        values = taken[0].view(place.dtype).reshape(units, *place.shape[1:])
+        if memory is Memory.PAR:
+            _check(values)
+        place[command.address : command.address + units] = values
         if memory is Memory.WGT:
             self._matrices.clear()
 
@@ -331,6 +333,15 @@ class Device:
             stay = np.flatnonzero(~leaves)
             self.act[: len(stay)] = self.act[stay]
             self._running = self._running[stay]
+
+
+def _check(parameters: npt.NDArray[np.void]) -> None:
+    """Raises CommandError for what the requantiser cannot do."""
+    shift, multiplier = parameters["shift"], parameters["multiplier"]
+    wrong = (shift < 1) | (shift > _SHIFT_MOST) | (multiplier > _MULTIPLIER_MOST)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise CommandError(f"channel {at} is multiplied by {multiplier[at]} and shifted by {shift[at]}")
 
 
 class Golden:

@@ -60,6 +60,17 @@ def test_the_build_script_agrees_with_the_description():
     assert int(rows) == DESCRIBED.parameters.rows
 
 
+def test_every_board_that_the_script_builds_for_has_a_place_in_the_manifest():
+    script = (OVERLAY / "build.tcl").read_text("utf-8")
+    cases = re.search(r"switch -- \$board \{(.*?)\n\}", script, re.DOTALL)
+    assert cases
+    built = set(re.findall(r"pynq-z\d|zcu104", cases[1].split("default")[0]))
+    told = tomllib.loads((OVERLAY / "overlay.toml").read_text("utf-8"))
+    assert built == {board for build in told["build"] for board in build["boards"]}
+    files = [build[kind] for build in told["build"] for kind in ("bitstream", "hwh")]
+    assert len(set(files)) == len(files)
+
+
 def test_what_is_pinned_is_what_lies_here():
     told = tomllib.loads((OVERLAY / "overlay.toml").read_text("utf-8"))
     assert told["clock_mhz"] == DESCRIBED.bus.clock_mhz

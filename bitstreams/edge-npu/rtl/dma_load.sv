@@ -44,7 +44,7 @@ module dma_load #(
 
     logic [1:0]  to;
     logic [28:0] to_request, to_receive;
-    logic        use_mask, lost, part_last, taken, fits;
+    logic        use_mask, lost, part_last, taken, fits, odd;
     logic [8:0]  y, rows;
     logic [15:0] x, words;
     logic [7:0]  instead;
@@ -61,7 +61,9 @@ module dma_load #(
 
     assign fits = waddr < (to == ACT ? 24'(ACT_WORDS) : to == WGT ? 24'(WGT_WORDS)
                            : to == PAR ? 24'(PAR_CHANNELS) : 24'(TABLES));
-    assign bad_address = taken && (!fits || (to_receive == 29'd1 && !part_last));
+    // What the requantiser cannot do: shift by 0 or by more than 62, a multiplier of 32 bits.
+    assign odd = to == PAR && part[0] && (beat_data[7:0] == 8'd0 || beat_data[7:0] > 8'd62 || previous[63]);
+    assign bad_address = taken && (!fits || odd || (to_receive == 29'd1 && !part_last));
 
     assign lost = use_mask && mask[y[7:0]];
     assign wdata = lost ? {8{instead}} : beat_data;

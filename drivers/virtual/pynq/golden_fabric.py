@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Cycles: TypeAlias = "Callable[[int, int], tuple[int, int]]"
 """From the driver's mark of a program and the exit taken to cycles, and those of them that waited for the bus."""
 
-_BAD_COMMAND = 1
+_BAD_OPCODE, _BAD_ADDRESS = 1, 2
 _LISTS_KEPT = 64
 
 
@@ -46,10 +46,13 @@ class GoldenExecutor:
         """One start; an unknown opcode or a wrong address is told by its code, as the overlay does."""
         try:
             commands = self._decoded(arena.at(start.program + start.offset, start.commands * COMMAND_BYTES))
+        except CommandError:
+            return Ended(error=_BAD_OPCODE)
+        try:
             device = self._device_at(arena, start.program)
             result = execute(device, commands, arena.block(start.given), start)
         except CommandError:
-            return Ended(error=_BAD_COMMAND)
+            return Ended(error=_BAD_ADDRESS)
         if result is None:
             return Ended(cycles=self._cycles(start.key, -1)[0])
         cycles, stalls = self._cycles(start.key, result.exit)

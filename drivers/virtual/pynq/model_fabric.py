@@ -75,7 +75,7 @@ class ModelFabric:
         caps = self._caps
         self._values = {
             r.ID: r.ID_VALUE,
-            r.VERSION: 1,
+            r.VERSION: r.VERSION_VALUE,
             r.CAPS0: caps["rows"] | caps["lanes"] << 8 | caps["act_words"] // 1024 << 16,
             r.CAPS1: caps["wgt_words"] | caps["par_channels"] << 16,
         }

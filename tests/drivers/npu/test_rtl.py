@@ -227,6 +227,7 @@ def test_rows_that_are_lost(rtl, groups, rows, width, neutral, mask, seed):
         (isa.Load(memory=1, offset=0, address=1023, length=256, tag=5), 2),
         (isa.Load(memory=1, offset=0, address=0, length=8, tag=5), 2),
         (isa.Load(memory=2, offset=0, address=512, length=16, tag=5), 2),
+        (isa.Load(memory=2, offset=0, address=0, length=16, tag=5), 2),  # a shift of 0
         (isa.Load(memory=0, offset=0, address=0, length=4, tag=5), 2),
         (isa.Load(memory=4, offset=0, address=0, length=8, tag=5), 2),
         (isa.Load(memory=0, base=2, offset=0, address=0, length=8, tag=5), 2),
@@ -248,6 +249,27 @@ def test_what_is_refused(rtl, command, code):
     assert caught.value.tag == (0 if code == 1 else 5)
     # The next run is not the worse for it.
     assert rtl.execute(b"", [isa.End(exit=9)])[0].exit == 9
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift"),
+    [(1 << 30, 0), (1 << 30, 63), (1 << 30, 255), (1 << 31, 40), (0, 1), (0x7FFFFFFF, 62)],
+)
+def test_parameters_that_the_requantiser_cannot_take_are_refused_by_both(rtl, multiplier, shift):
+    image = np.zeros(3, [("bias", "<i4"), ("m", "<u4"), ("s", "u1"), ("spare", "V7")])
+    image["s"] = 40
+    image["m"][1], image["s"][1] = multiplier, shift
+    load = isa.Load(memory=isa.Memory.PAR, offset=0, address=8, length=48, tag=6)
+    device = golden.Device(image.tobytes())
+    if multiplier < 1 << 31 and 1 <= shift <= 62:
+        device.execute([load])
+        assert rtl.execute(image.tobytes(), [load, isa.End(exit=1)])[0].exit == 1
+        return
+    with pytest.raises(isa.CommandError, match="channel 1"):
+        device.execute([load])
+    with pytest.raises(NpuError) as caught:
+        rtl.execute(image.tobytes(), [load, isa.End()])
+    assert (caught.value.code, caught.value.tag) == (2, 6)
 
 
 def test_a_list_without_an_end(rtl):

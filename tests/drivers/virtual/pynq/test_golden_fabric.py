@@ -11,6 +11,7 @@ from drivers.agent.runtimes.overlay.logic import OverlayError
 from drivers.agent.runtimes.overlay.program_file import read_program
 from drivers.boards.programs import SHIPPED
 from drivers.npu.golden import Golden
+from drivers.npu.isa import Load
 from drivers.virtual.pynq.fabric import FabricLogic
 from drivers.virtual.pynq.golden_fabric import GoldenExecutor
 from drivers.virtual.pynq.memory import Arena
@@ -57,3 +58,12 @@ def test_what_is_no_command_is_reported_by_its_code(engine, placed):
     with pytest.raises(OverlayError, match="bad opcode") as caught:
         engine.run(placed, [NEVER])
     assert caught.value.code == 1
+
+
+def test_an_address_outside_of_the_overlay_is_reported_by_its_code(engine, placed):
+    at = placed.program.run.offset
+    raw = Load(memory=0, base=1, offset=0, address=16384, length=64).encode()
+    placed.image[at : at + len(raw)] = np.frombuffer(raw, np.uint8)
+    with pytest.raises(OverlayError, match="bad address") as caught:
+        engine.run(placed, [NEVER])
+    assert caught.value.code == 2
