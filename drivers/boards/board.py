@@ -21,13 +21,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from drivers.boards.checks import examine
-from drivers.boards.conversation import Conversation
-from drivers.boards.greeting import claim_of
 from drivers.boards.identity import check_same
-from drivers.boards.loading import Loader
-from drivers.boards.lossy import Encoder
-from drivers.boards.metering import traits_of, wanted_meters
 from drivers.links.health import Backoff
+from drivers.session.conversation import Conversation
+from drivers.session.greeting import claim_of
+from drivers.session.loading import Loader
+from drivers.session.lossy import Encoder
+from drivers.session.metering import traits_of, wanted_meters
 from testbed.errors import BoardError, LeaseError, LinkError, TestbedError, WireError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load

@@ -11,11 +11,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from drivers.boards.composition import failed, ok
-from drivers.boards.conversation import Conversation
-from drivers.boards.greeting import claim_of
-from drivers.boards.loading import Loader
-from drivers.boards.lossy import Encoder
-from drivers.boards.metering import CURE, meters_of
+from drivers.session.conversation import Conversation
+from drivers.session.greeting import claim_of
+from drivers.session.loading import Loader
+from drivers.session.lossy import Encoder
+from drivers.session.metering import CURE, meters_of
 from testbed.errors import BoardError, TestbedError
 from testbed.model.lab import CheckResult
 from testbed.model.record import ClockProbe
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.boards.composition import Composition
-    from drivers.boards.datagrams import Datagrams
+    from drivers.session.datagrams import Datagrams
     from testbed.model.lab import BoardSpec
     from testbed.ports import BoardEvent
     from testbed.units import Ns

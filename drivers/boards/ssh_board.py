@@ -11,12 +11,12 @@ import msgspec
 from drivers.agent.bundle import agent_source_sha256
 from drivers.boards.agent_file import agent_name, pack_agent
 from drivers.boards.composition import CommonOptions, Composition, Probe
-from drivers.boards.lossy import LossyOptions
 from drivers.links.deploy import CommandResult, Deployer
 from drivers.links.endpoint import SshConfig, resolve
 from drivers.links.hostkey import dial
 from drivers.links.login import hang_up, verify
 from drivers.links.ssh import choose_transport, ssh_link
+from drivers.session.lossy import LossyOptions
 from testbed.errors import BoardError, ConfigError
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from msgspec import Struct
 from drivers.agent.bundle import build_agent
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition, Probe, options_of, with_relay
-from drivers.boards.lossy import LossyOptions
 from drivers.boards.serial import SerialOptions, serial_composition
 from drivers.boards.ssh_board import SshOptions, ssh_composition
+from drivers.session.lossy import LossyOptions
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink

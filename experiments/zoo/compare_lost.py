@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from testbed.campaign.loss_pictures import arrived, losses, send, whole
-from testbed.campaign.loss_sets import Model, shipped_set
-from testbed.campaign.loss_spec import read_loss_study
+from testbed.campaign.loss.pictures import arrived, losses, send, whole
+from testbed.campaign.loss.sets import Model, shipped_set
+from testbed.campaign.loss.spec import read_loss_study
 
 STUDY = Path(__file__).parents[1] / "02-lossy-edge"
 

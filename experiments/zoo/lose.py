@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from data import training_split
 
-from testbed.campaign.loss_pictures import arrived, send
-from testbed.campaign.loss_spec import Packets
+from testbed.campaign.loss.pictures import arrived, send
+from testbed.campaign.loss.spec import Packets
 
 SHARES = (0.05, 0.1, 0.2, 0.3)
 PACKETS = Packets(quality=85, units=1, limit_bytes=96, order_bytes=0)

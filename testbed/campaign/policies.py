@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from testbed.campaign.loss_calibration import lossy_scores, way_of
+from testbed.campaign.loss.calibration import lossy_scores, way_of
 from testbed.errors import ConfigError, did_you_mean
 from testbed.policy import PolicySettings
 from testbed.policy.confidence import calibrate

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from testbed.campaign import energy, energy_spec, grid, grid_run, loss_spec, loss_study, splits
+from testbed.campaign import splits
+from testbed.campaign.energy import spec as energy_spec
+from testbed.campaign.energy import study as energy
+from testbed.campaign.grid import run as grid_run
+from testbed.campaign.grid import study as grid
+from testbed.campaign.loss import spec as loss_spec
+from testbed.campaign.loss import study as loss_study
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.resources import CAMPAIGN_FILE

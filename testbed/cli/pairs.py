@@ -51,8 +51,8 @@ def show_gap(terminal: Terminal, live: Path, virtual: Path) -> dict[str, Any]:
     Raises:
         ConfigError: one of them is no run folder. StoreError: they cannot be read, or do not pair.
     """
-    from testbed.report.gap import gap as gap_between
-    from testbed.report.gap_pages import gap_to_console, gap_to_json, write_gap
+    from testbed.report.gap.between import gap as gap_between
+    from testbed.report.gap.pages import gap_to_console, gap_to_json, write_gap
     from testbed.store.reader import read_run
 
     found = gap_between(read_run(run_folder(live)), read_run(run_folder(virtual)))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.cli.terminal import Terminal
     from testbed.model.profile import HwProfile
-    from testbed.report.profile_compare import ProfileComparison
+    from testbed.report.profiles.compare import ProfileComparison
 
 
 def show(terminal: Terminal, names: Sequence[str]) -> None:
@@ -24,8 +24,8 @@ def show(terminal: Terminal, names: Sequence[str]) -> None:
     Raises:
         ConfigError: no such folder, or a file in it is wrong.
     """
-    from testbed.report.profile_compare import compare_profiles
-    from testbed.report.profile_pages import profiles_to_json
+    from testbed.report.profiles.compare import compare_profiles
+    from testbed.report.profiles.pages import profiles_to_json
 
     chosen = names or [folder.name for folder in folders()]
     found = compare_profiles({name: read(name) for name in chosen})
@@ -44,8 +44,8 @@ def compare(terminal: Terminal, names: Sequence[str], *, out: Path | None) -> No
     Raises:
         ConfigError: no such profiles, one named twice, or a file that cannot be written.
     """
-    from testbed.report.profile_compare import compare_profiles
-    from testbed.report.profile_pages import profiles_to_console, profiles_to_json, write_profiles
+    from testbed.report.profiles.compare import compare_profiles
+    from testbed.report.profiles.pages import profiles_to_console, profiles_to_json, write_profiles
 
     if len(set(names)) < len(names):
         raise ConfigError("the same profiles twice", key="names", cure="Name each once")
@@ -191,7 +191,7 @@ def _folders(terminal: Terminal, found: ProfileComparison) -> None:
 
 def _models(terminal: Terminal, found: ProfileComparison) -> None:
     from testbed.report.console import draw
-    from testbed.report.profile_pages import profile_tables
+    from testbed.report.profiles.pages import profile_tables
 
     for table in profile_tables(found):
         terminal.show(*draw(table))

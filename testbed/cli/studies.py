@@ -88,7 +88,7 @@ def report(terminal: Terminal, folder: Path) -> None:
         StoreError: it cannot be read.
     """
     from testbed.cli.pages import REPORT_FILE
-    from testbed.report.studies import study_to_console, study_to_json, write_study_page
+    from testbed.report.studies.tables import study_to_console, study_to_json, write_study_page
     from testbed.store.study import read_study
 
     study = read_study(folder)

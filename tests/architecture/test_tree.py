@@ -26,7 +26,7 @@ UNTESTED = {
     "drivers/links/ssh_openssh.py": "tests/drivers/links/test_ssh.py",
     "drivers/links/ssh_paramiko.py": "tests/drivers/links/test_ssh.py",
     "testbed/campaign/bench.py": "tests/flow/test_hello.py",
-    "testbed/report/gap_rows.py": DECLARES,
+    "testbed/report/gap/rows.py": DECLARES,
     "testbed/campaign/loop.py": "tests/flow/test_hello.py",
     "testbed/campaign/pages.py": "tests/flow/test_interrupted.py",
     "testbed/campaign/policies.py": "tests/flow/test_hello.py",

@@ -1,8 +1,8 @@
 import msgspec
 
-from testbed.campaign.cells import Factors
-from testbed.campaign.gain import figures
-from testbed.campaign.grid import Grid, read_grid
+from testbed.campaign.grid.cells import Factors
+from testbed.campaign.grid.gain import figures
+from testbed.campaign.grid.study import Grid, read_grid
 from testbed.resources import root
 
 

@@ -5,11 +5,11 @@ import pytest
 
 from drivers.virtual.network.tun import why_not
 from drivers.virtual.transports import coding
-from testbed.campaign.loss_live import play_live
-from testbed.campaign.loss_response import RatioRow, ResponseRow, response_figures, response_rows
-from testbed.campaign.loss_sets import shipped_set
-from testbed.campaign.loss_spec import read_loss_study
-from testbed.campaign.loss_study import figures, loss_rows
+from testbed.campaign.loss.live import play_live
+from testbed.campaign.loss.response import RatioRow, ResponseRow, response_figures, response_rows
+from testbed.campaign.loss.sets import shipped_set
+from testbed.campaign.loss.spec import read_loss_study
+from testbed.campaign.loss.study import figures, loss_rows
 from testbed.campaign.progress import Silent
 from testbed.resources import root
 

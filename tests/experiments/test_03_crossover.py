@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from testbed.campaign.cells import Factors
-from testbed.campaign.crossover import crossovers
-from testbed.campaign.grid import Grid, read_grid
+from testbed.campaign.grid.cells import Factors
+from testbed.campaign.grid.crossover import crossovers
+from testbed.campaign.grid.study import Grid, read_grid
 from testbed.resources import root
 
 FOLDER = root() / "experiments" / "03-crossover"

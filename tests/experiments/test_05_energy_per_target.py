@@ -2,9 +2,9 @@
 
 import pytest
 
-from testbed.campaign.energy import EdgeRow, RateRow, energy_rows, figures
-from testbed.campaign.energy_pairs import BoundRow, PairRow
-from testbed.campaign.energy_spec import read_energy_study
+from testbed.campaign.energy.pairs import BoundRow, PairRow
+from testbed.campaign.energy.spec import read_energy_study
+from testbed.campaign.energy.study import EdgeRow, RateRow, energy_rows, figures
 from testbed.campaign.progress import Silent
 from testbed.resources import root
 

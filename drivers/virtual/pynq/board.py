@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from drivers.boards.composition import CommonOptions, Composition, options_of
-from drivers.boards.lossy import LossyOptions
 from drivers.boards.programs import program_of
 from drivers.boards.pynq import RUNTIME
 from drivers.boards.ssh_board import SshOptions, ssh_composition
 from drivers.npu.description import OVERLAY
+from drivers.session.lossy import LossyOptions
 from drivers.virtual.boards import VirtualBoard, VirtualOptions, behind, machine_of
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.meters.zynq import lay_out_pynq_z2

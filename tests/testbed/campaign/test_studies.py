@@ -7,7 +7,7 @@ from testbed.campaign.studies import RUNNERS, run_study
 from testbed.cli.studies import KINDS
 from testbed.errors import ConfigError
 from testbed.store.study import read_study
-from tests.testbed.campaign.test_energy_spec import TEXT, write
+from tests.testbed.campaign.energy.test_spec import TEXT, write
 
 
 def test_the_command_line_knows_every_kind() -> None:

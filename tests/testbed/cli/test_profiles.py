@@ -10,7 +10,7 @@ from testbed.errors import ConfigError
 from testbed.store.profile_schema import schema_text
 from testbed.store.profile_writer import write_profile
 from tests.testbed.cli.conftest import call
-from tests.testbed.report.profiles import CHIP, profile
+from tests.testbed.report.profiles.samples import CHIP, profile
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from testbed.report.pooling import MAY, measured_at_start, pooling
 from testbed.store.reader import read_run
 from testbed.store.schema import Source
-from tests.testbed.report.gaps import LAB, with_header
+from tests.testbed.report.gap.runs import LAB, with_header
 from tests.testbed.store.synthetic import write_run
 
 PROFILES = {"jetson/cnn-tiny": "d" * 64, "host/resnet8": "e" * 64}

@@ -1,0 +1,1 @@
+"""Policies over the cells of a grid of conditions, in virtual time."""

@@ -1,0 +1,165 @@
+"""Thresholds for inputs that lost something on the way: what a model makes of them, by how much was lost.
+
+Calibration images go the way that a board's pictures go: encoded as JPEG with restart markers, packed in the same
+packets, some packets taken away, decoded, and filled in the same manner. The real model then answers. A row for a loss
+of 0.1 comes from images that each lost as many packets as keep its loss at or below 0.1, and no fewer: the worst that
+the row will be used for. Which packets those are is drawn anew for each image.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import Struct
+
+from testbed.campaign.loss.pictures import arrived, send, worst_of
+from testbed.campaign.loss.spec import Packets
+from testbed.errors import ConfigError
+from testbed.model.lab import parse_options
+from testbed.policy import EDGE
+from testbed.wire.datagrams import Order, encode_order
+from testbed.wire.picture import FILLS, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from testbed.campaign.data import TaskData
+    from testbed.coordinator.labfile import LabFile
+    from testbed.model.ids import ModelId
+
+_BATCH = 64
+_LOOKED_AT = 100
+
+
+class Way(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What pictures go through: the fields of a board's ``lossy`` table that matter here, which see."""
+
+    quality: int = 85
+    units: int = 0
+    packet_bytes: int = 1200
+    fill: str = "grey"
+    mean: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: an unknown fill.
+        """
+        if self.fill not in FILLS:
+            raise ValueError(f"fill must be one of {', '.join(FILLS)}")
+
+    def packets(self, order_bytes: int) -> Packets:
+        """The same as a study of loss has it."""
+        return Packets(
+            quality=self.quality, units=self.units, limit_bytes=self.packet_bytes, order_bytes=order_bytes
+        )
+
+
+def way_of(lab: LabFile) -> Way:
+    """What pictures to the lab's edge go through.
+
+    Raises:
+        ConfigError: no edge board takes lossy orders, or two take them in different packets: thresholds are a model's,
+            wherever it runs.
+    """
+    names = set(Way.__struct_fields__)
+    ways: dict[str, Way] = {}
+    for board, (table, options) in lab.boards.items():
+        given = options.get("lossy")
+        if table.site == EDGE and isinstance(given, dict):
+            known = {name: value for name, value in given.items() if name in names}
+            ways[board] = parse_options(known, Way, file=lab.file, key=f"boards.{board}.lossy")
+    found = set(ways.values())
+    if len(found) != 1:
+        raise ConfigError(
+            f"{len(found)} kinds of lossy tables at the edge, where calibration.lost_fracs needs one",
+            file=lab.file,
+            key="boards",
+            cure="Give all edge boards the same quality, units, packet_bytes, fill and mean, or drop lost_fracs",
+        )
+    return found.pop()
+
+
+def degrade(
+    images: NDArray[np.uint8], lost_frac: float, way: Way, seed: int = 0, order_bytes: int = 96
+) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Images as a board sees them after a loss, and the share that each really lost.
+
+    Args:
+        images: uint8 (n, ...), each as a model takes it. lost_frac: most that each loses, within [0, 1]; with 0 only
+            the encoding tells. order_bytes: taken in each packet by the order that it repeats.
+
+    Raises:
+        LocalWireError: an image is no picture, or a segment does not fit a packet.
+    """
+    out = np.empty_like(images)
+    shares = np.zeros(len(images))
+    for index, image in enumerate(images):
+        sent = send(image, way.packets(order_bytes))
+        gone = worst_of(sent, lost_frac, (seed, 2, index))
+        shares[index] = sent.share(gone)
+        out[index] = fit(arrived(sent, gone, (way.fill,), way.mean)[way.fill], image.shape)
+    return out, shares
+
+
+def scores(data: TaskData, model: ModelId, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """What a model answers, per exit float32 (n, classes), as stored predictions are laid out.
+
+    Args:
+        images: uint8 (n, ...) as its first graph takes them.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    parts = data.catalog.model(model).parts
+    exits = data.catalog.model(model).exits
+    sessions = [
+        onnxruntime.InferenceSession(
+            str(data.catalog.directory / part.file), options, providers=["CPUExecutionProvider"]
+        )
+        for part in parts
+    ]
+    found: dict[str, list[NDArray[np.float32]]] = {exit_.name: [] for exit_ in exits}
+    for at in range(0, len(images), _BATCH):
+        value = images[at : at + _BATCH]
+        for part, session in zip(parts, sessions, strict=True):
+            names = [output.name for output in session.get_outputs()]
+            outputs = dict(zip(names, session.run(names, {part.input: value}), strict=True))
+            for name in found.keys() & outputs.keys():
+                found[name].append(outputs[name])
+            value = outputs[part.outputs[-1]]
+    return [np.concatenate(found[exit_.name]) for exit_ in exits]
+
+
+def lossy_scores(
+    data: TaskData, models: Sequence[ModelId], lost_frac: float, way: Way, seed: int = 0
+) -> dict[ModelId, list[NDArray[np.float32]]]:
+    """What each model answers on the calibration set after a loss; for `testbed.policy.confidence.calibrate`.
+
+    Raises:
+        ConfigError: so small a loss cannot be told from none with these packets.
+    """
+    order = max(_order_bytes(data, model, way) for model in models)
+    images, shares = degrade(data.calibration_images(), lost_frac, way, seed, order)
+    if lost_frac > 0 and not shares.any():
+        sent = [send(image, way.packets(order)) for image in images[:_LOOKED_AT]]
+        least = min(one.share([number]) for one in sent for number in range(len(one.packets)))
+        raise ConfigError(
+            f"a loss of {lost_frac:g} takes no packet of these pictures away",
+            key="calibration.lost_fracs",
+            cure=f"Take a larger loss (a packet here is {least:.3g} of a picture and more), or smaller packets",
+        )
+    return {model: scores(data, model, images) for model in models}
+
+
+def _order_bytes(data: TaskData, model: ModelId, way: Way) -> int:
+    """How long a board's order for the model is."""
+    exits = len(data.catalog.model(model).exits)
+    shape = data.catalog.input.shape
+    return len(encode_order(Order(model, 0, (0.0,) * (exits - 1), 0, shape, 0, 0, 0, 0.0, 0, way.mean)))

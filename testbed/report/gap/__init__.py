@@ -1,0 +1,1 @@
+"""The gap between a live run and the same campaign in virtual time."""

@@ -1,0 +1,1 @@
+"""Hardware profiles side by side."""

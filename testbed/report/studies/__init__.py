@@ -1,0 +1,1 @@
+"""Studies that played no trials: their tables and plots."""
