@@ -38,6 +38,10 @@ class Condition:
         """Whether this is the name."""
         return name == CONDITION
 
+    def touches(self, name: str) -> list[str]:
+        """Nothing else."""
+        return []
+
     def read(self, name: str) -> str:
         """What the board tells now; what it does not tell is left out."""
         told = {

@@ -42,6 +42,10 @@ class GpuKnobs:
         """Whether such a setting is one of these, there or not."""
         return name.startswith((POWER_LIMIT, CLOCKS))
 
+    def touches(self, name: str) -> list[str]:
+        """Nothing else."""
+        return []
+
     def read(self, name: str) -> str:
         """Watts, or the lock that this agent set: the driver does not tell of one.
 

@@ -178,6 +178,7 @@ def main(
         code = service.serve()
     except (SystemExit, KeyboardInterrupt):
         code = _TERMINATED
+    _heed_no_more()  # the end of the line is a hang-up too, and what was set is to be put back first
     for failure in settings.restore():
         _log.error("setting not restored: %s", failure)
     if code != _TERMINATED:  # whoever ends us holds the lease's lock, and sees us end anyway
@@ -216,3 +217,10 @@ def _heed_signals(*, interrupts: bool) -> None:
         signal.signal(number, lambda *_: sys.exit(_TERMINATED))
     if not interrupts:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _heed_no_more() -> None:
+    """On the way out, nobody hurries us but by ``kill -9``; every wait there is bounded."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
         def owns(self, name: str) -> bool:
             """Whether such a setting is one of these, there or not."""
+
+        def touches(self, name: str) -> Sequence[str]:
+            """Others of these that setting this one changes too."""
 
         def read(self, name: str) -> str:
             """What holds now; raises `SettingError`."""
@@ -48,6 +52,7 @@ class BoardSettings:
         self._file = file
         self._owner = os.urandom(8).hex()
         self._original: dict[str, str] = {}
+        self._turn = threading.RLock()  # the line may end while a setting is being changed
 
     def names(self) -> list[str]:
         """Settings that this board answers to."""
@@ -62,43 +67,55 @@ class BoardSettings:
         return self._of(name).read(name)
 
     def write(self, name: str, value: str) -> str:
-        """Set, keeping what was there before the first change; give what holds now.
+        """Set, keeping what was there before the first change, of what it touches too; give what holds now.
 
         ``value`` ``restore`` puts that back.
 
         Raises:
             SettingError: no such setting, a malformed value, the board refused it, or the original cannot be kept.
         """
-        knobs = self._of(name)
+        with self._turn:
+            return self._write(self._of(name), name, value)
+
+    def _write(self, knobs: Knobs, name: str, value: str) -> str:
         before = knobs.read(name)
         if value == "restore":
-            return self._put_back(name) if name in self._original else before
+            for each in (name, *knobs.touches(name)):
+                if each in self._original:
+                    self._put_back(each)
+            return knobs.read(name)
         if name not in self._original:
             self._original[name] = before
+            for other in knobs.touches(name):
+                self._original.setdefault(other, knobs.read(other))
             self._keep()
         knobs.write(name, value)
         return knobs.read(name)
 
     def restore(self) -> list[str]:
         """Put back what this agent changed, unless another has taken the board over since; give what could not be."""
-        if self._file is not None and self._stored()[0] != self._owner:
-            self._original.clear()
-        return self._put_all_back()
+        with self._turn:
+            if self._file is not None and self._stored()[0] != self._owner:
+                self._original.clear()
+            return self._put_all_back()
 
     def clean_up(self) -> list[str]:
         """Put back what an agent left that was killed, or cut off and taken over; give what could not be."""
-        _, left = self._stored()
-        self._original = {**left, **self._original}
-        if self._original:
-            try:
-                self._keep()  # ours from here on: the other one must not put it back a second time
-            except SettingError as error:
-                return [str(error)]
-        return self._put_all_back()
+        with self._turn:
+            _, left = self._stored()
+            self._original = {**left, **self._original}
+            if self._original:
+                try:
+                    self._keep()  # ours from here on: the other one must not put it back a second time
+                except SettingError as error:
+                    return [str(error)]
+            return self._put_all_back()
 
     def _put_all_back(self) -> list[str]:
-        # In reverse: a clock's limits depend on the power mode that was set before it.
-        tried = [self._try_back(name) for name in reversed(list(self._original))]
+        # What touches others first: a power mode sets clocks anew, and those were others before.
+        last_first = list(reversed(self._original))
+        order = sorted(last_first, key=lambda name: not self._touches(name))
+        tried = [self._try_back(name) for name in order]
         return [failure for failure in tried if failure]
 
     def _try_back(self, name: str) -> str:
@@ -108,12 +125,13 @@ class BoardSettings:
             return f"{name}: {error}"
         return ""
 
-    def _put_back(self, name: str) -> str:
-        knobs = self._of(name)
-        knobs.write(name, self._original[name])
+    def _touches(self, name: str) -> bool:
+        return any(knobs.owns(name) and knobs.touches(name) for knobs in self._knobs)
+
+    def _put_back(self, name: str) -> None:
+        self._of(name).write(name, self._original[name])
         del self._original[name]  # only now: a refusal leaves it to be tried again
         self._keep()
-        return knobs.read(name)
 
     def _of(self, name: str) -> Knobs:
         for knobs in self._knobs:
@@ -161,7 +179,7 @@ def output_of(command: list[str], seconds: float) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=True
         )
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or error.stdout or "").strip()[:300]
+        said = " / ".join(f"{error.stdout}\n{error.stderr}".split("\n")).strip(" /")[:400]
         raise SettingError(f"{' '.join(command)} failed: {said}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SettingError(f"{' '.join(command)} failed: {error}") from error

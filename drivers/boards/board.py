@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _SETTING_LIMIT: Ns = 30 * S
 _BYE_S = 2.0
+_PUT_BACK_S = 20.0
+"""More where settings are to be put back: a power mode that takes cores off line takes seconds."""
 _CLOSE_S = 5.0
 
 
@@ -324,7 +326,7 @@ class AgentBoard:
     async def _part(self, talk: Conversation) -> None:
         """Put settings back and let the agent end by itself."""
         try:
-            async with asyncio.timeout(_BYE_S):
+            async with asyncio.timeout(_BYE_S + (_PUT_BACK_S if self._parts.settings else 0.0)):
                 for name in self._parts.settings:
                     number = talk.take_request()
                     await talk.ask(m.Settings(number, name, "restore"), ("request", number), _SETTING_LIMIT)

@@ -16,10 +16,14 @@ from drivers.boards.ssh_board import SshOptions, command_probe, ssh_composition
 from testbed.errors import BoardError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from drivers.links.deploy import CommandResult
     from testbed.model.lab import BoardSpec
     from testbed.ports import CheckableBoard
 
+MOST = 999
+"""Ids are short numbers; the agent takes three digits."""
 _RELEASE = "/etc/nv_tegra_release"
 
 
@@ -44,20 +48,27 @@ def jetson(spec: BoardSpec) -> CheckableBoard:
         ConfigError: its options are wrong.
     """
     options = options_of(spec, JetsonOptions)
-    settings = jetson_settings(spec, options)
+    settings = jetson_settings(spec, options.power_mode, options.clocks)
     identity = command_probe("jetson", options.ssh, ["head", "-n", "1", _RELEASE], _tell_release)
     composition = ssh_composition(spec, options, settings=settings, probes=(identity,))
     return AgentBoard(spec, with_relay(composition, spec))
 
 
-def jetson_settings(spec: BoardSpec, options: JetsonOptions) -> dict[str, str]:
+def jetson_settings(spec: BoardSpec, power_mode: int | None, clocks: Mapping[str, str]) -> dict[str, str]:
     """The agent's settings for a power mode and clocks; the mode first, since it changes the clocks' limits.
 
     Raises:
-        ConfigError: a clock is not ``MIN:MAX``.
+        ConfigError: a power mode is no id, or a clock is not ``MIN:MAX``.
     """
-    settings = {} if options.power_mode is None else {"power-mode": str(options.power_mode)}
-    for device, span in options.clocks.items():
+    settings = {} if power_mode is None else {"power-mode": str(power_mode)}
+    if power_mode is not None and not 0 <= power_mode <= MOST:
+        raise ConfigError(
+            f"{power_mode} is no id of a power mode",
+            file=spec.file,
+            key=f"boards.{spec.id}.power_mode",
+            cure="Give one of those that nvpmodel -q --verbose lists on the board, e.g. 0",
+        )
+    for device, span in clocks.items():
         low, colon, high = span.partition(":")
         if not (colon and low.isdigit() and high.isdigit() and int(low) <= int(high)):
             raise ConfigError(

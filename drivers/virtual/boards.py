@@ -7,6 +7,7 @@ until ``close``. Everything such a board tells is of origin ``emulated``.
 
 from __future__ import annotations
 
+import functools
 import random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,12 +17,14 @@ from msgspec import Struct
 from drivers.agent.bundle import build_agent
 from drivers.boards.board import AgentBoard
 from drivers.boards.composition import CommonOptions, Composition, Probe, options_of, with_relay
+from drivers.boards.jetson import jetson_settings
 from drivers.boards.serial import SerialOptions, serial_composition
 from drivers.boards.ssh_board import SshOptions, ssh_composition
 from drivers.session.lossy import LossyOptions
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
+from drivers.virtual.machine import jetson
 from drivers.virtual.machine.config import MachineConfig, Rail
 from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
@@ -35,19 +38,6 @@ if TYPE_CHECKING:
 
     from drivers.virtual.network.datagrams import DatagramRelay
     from testbed.ports import Link
-
-JETSON_RAILS = (
-    Rail(label="VDD_IN", idle_frac=1.0, work_frac=1.0),
-    Rail(label="VDD_CPU_GPU_CV", idle_frac=0.20, work_frac=0.75),
-    Rail(label="VDD_SOC", idle_frac=0.30, work_frac=0.15),
-)
-"""Labels as on Orin NX and Orin Nano, where ``VDD_IN`` is the total; how it divides is assumed."""
-
-JETSON_FILES = {
-    "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 0, BOARD: virtual, EABI: aarch64, DATE: none\n",
-    "proc/device-tree/model": "Virtual Jetson (emulated, no such hardware)\0",
-}
-"""What tells a Jetson, in the format of JetPack 6; the board says of itself that it is virtual."""
 
 
 class VirtualOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,13 +68,15 @@ class VirtualJetsonOptions(CommonOptions, frozen=True, kw_only=True, forbid_unkn
     """Keys of a ``virtual-jetson`` board.
 
     Attributes:
-        transport, lossy: as for a real one. network: what it stands behind.
+        transport, lossy, power_mode, clocks: as for a real one. network: what it stands behind.
     """
 
     virtual: VirtualOptions = VirtualOptions()
     transport: Literal["auto", "openssh", "paramiko"] = "auto"
     network: NetworkOptions | None = None
     lossy: LossyOptions | None = None
+    power_mode: int | None = None
+    clocks: dict[str, str] = {}
 
 
 class VirtualSerialOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -116,7 +108,8 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
     options = options_of(spec, VirtualJetsonOptions)
     folder = spec.state / spec.id
     way = network_of(spec, options.network, folder, lossy=options.lossy is not None)
-    config = machine_of(spec, options.virtual, folder, rails=JETSON_RAILS, facts=way.facts)
+    config = machine_of(spec, options.virtual, folder, rails=jetson.RAILS, facts=way.facts)
+    settings = jetson_settings(spec, options.power_mode, options.clocks)
 
     def reach(offer: Mapping[str, Any]) -> Composition:
         ssh = SshOptions(
@@ -128,15 +121,10 @@ def virtual_jetson(spec: BoardSpec) -> VirtualBoard:
             transport=options.transport,
             lossy=options.lossy,
         )
-        return ssh_composition(spec, ssh, origin="emulated")
-
-    def lay_out() -> None:
-        for path, text in JETSON_FILES.items():
-            file = config.root / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="ascii")
+        return ssh_composition(spec, ssh, origin="emulated", settings=settings)
 
     nowhere = {"host": "127.0.0.1", "port": 22, "user": "testbed", "identity": "", "fingerprint": ""}
+    lay_out = functools.partial(jetson.lay_out, config.root)
     far_side = FarSide("ssh_host", config, folder / "machine.json", lay_out=lay_out, network=way.network)
     return behind(spec, options, far_side, reach, nowhere, wrap=way.wrap, datagrams=way.datagrams)
 

@@ -18,6 +18,14 @@ from drivers.virtual.machine.waiting import die_with_parent, sharpen_timers, tak
 if TYPE_CHECKING:
     from pathlib import Path
 
+NOT_EMULATED = {
+    "concurrency": "a virtual board paces each lane by itself: more instances or another model beside it slow nothing "
+    "down there, and what is told of several at a time says nothing of a device",
+    "settings": "power mode and clocks are set and put back on a virtual board, but its pace and its watts stay those "
+    "of its profile",
+}
+"""What this board shows no effect of, by what a run may ask for; a profile takes it over as a remark."""
+
 
 def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> int:
     """Be the agent of a virtual board until it ends; its exit code."""
@@ -43,6 +51,7 @@ def run_agent(file: Path, boot_id: str, offset: Path, arguments: list[str]) -> i
                 "boot_id": boot_id,
                 "hostname": config.name,
                 "realtime": punctual,
+                "not_emulated": NOT_EMULATED,
                 **config.facts,
             },
         )

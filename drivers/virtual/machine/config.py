@@ -12,6 +12,8 @@ from testbed.model.profile import HwProfile
 
 HOME = "home/testbed"
 """The virtual board's home directory, below its root."""
+TOOLS = "usr/sbin"
+"""Programs of the board's own, found before those of this host."""
 
 
 class Rail(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

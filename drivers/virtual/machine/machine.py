@@ -11,7 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from typing import TYPE_CHECKING
 
 from drivers.virtual.machine.clock import Offset
-from drivers.virtual.machine.config import MachineConfig
+from drivers.virtual.machine.config import TOOLS, MachineConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,7 @@ class Machine:
             env={
                 **os.environ,
                 "HOME": str(self._config.home),
+                "PATH": os.pathsep.join((str(self._config.root / TOOLS), os.environ.get("PATH", os.defpath))),
                 "SSH_CONNECTION": session,
                 # Threads of one matrix product that wait for each other on shared cores take a hundred times as long.
                 "OPENBLAS_NUM_THREADS": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 import time
 from typing import Final
 
@@ -52,18 +53,32 @@ def sharpen_timers() -> None:
 
 
 def take_priority() -> bool:
-    """Run before ordinary processes, where the user may; whether it could be had.
+    """Run this thread, and those of the process that start later, before ordinary processes; whether it could be had.
 
     What a virtual board computes is little, but has to happen on time. The kernel still gives other processes a
-    twentieth of each second (sched(7), sched_rt_runtime_us).
+    twentieth of each second. Programs that the board starts (``nvpmodel``, an audit) are ordinary ones again: the
+    kernel resets the policy in whatever is forked, threads included, so threads take it anew.
+
+    Source: sched(7), SCHED_RESET_ON_FORK and sched_rt_runtime_us.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not _go_first():
         return False
+    threading.setprofile(_go_first_too)
+    return True
+
+
+def _go_first() -> bool:
     try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except PermissionError:
         return False
     return True
+
+
+def _go_first_too(*_: object) -> None:
+    """Called by a new thread before its ``run``; threading has no other hook there, and nothing is profiled."""
+    sys.setprofile(None)
+    _go_first()
 
 
 def die_with_parent() -> None:

@@ -21,8 +21,6 @@ from typing import TYPE_CHECKING
 import drivers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from drivers.virtual.pynq.model_fabric import Ended, Start
 
 WAITING = 64
@@ -112,13 +110,12 @@ class Audit:
     def _feed(self) -> None:
         home = str(Path(drivers.__file__).parents[1])
         path = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", ""))))
-        with _ordinary():
-            child = self._child = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": path},
-            )
+        child = self._child = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
         listening = threading.Thread(target=self._listen, args=(child,), name="audited", daemon=True)
         listening.start()
         assert child.stdin is not None
@@ -139,17 +136,3 @@ class Audit:
                     for name in NAMES:
                         self._found[name] = self._found.get(name, 0) + int(said[name])
         child.wait(_END_S)
-
-
-@contextlib.contextmanager
-def _ordinary() -> Iterator[None]:
-    """This thread without priority over others, so that a child does not inherit it: it would stop every board."""
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    if policy == os.SCHED_OTHER:
-        yield
-        return
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, parameters)

@@ -8,11 +8,14 @@ from testbed import __version__
 from testbed.model.profile import Provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from testbed.model.lab import BoardFacts
 
 POWER_MODE = "power-mode"
 NAMES = ("hostname", "machine", "system", "cpus", "governor", "virtual", "answers")
 CLOCKS = ("clock:", "gpu-clocks:")
+NOT_EMULATED = "not_emulated"
 
 
 def identity_of(facts: BoardFacts) -> dict[str, str]:
@@ -24,6 +27,12 @@ def identity_of(facts: BoardFacts) -> dict[str, str]:
         if isinstance(more, dict):
             board |= {f"{kind} {name}": str(value) for name, value in more.items() if _plain(value)}
     return {"kind": facts.kind, **board}
+
+
+def not_emulated(facts: BoardFacts, asked: Iterable[str]) -> list[str]:
+    """What an emulated board shows no effect of, in its own words, of what was asked for."""
+    told = facts.facts.get(NOT_EMULATED)
+    return [str(told[name]) for name in asked if name in told] if isinstance(told, dict) else []
 
 
 def provenance_of(facts: BoardFacts, run: str, held: dict[str, str], hashes: dict[str, str]) -> Provenance:

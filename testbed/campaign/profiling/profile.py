@@ -69,8 +69,18 @@ def profile_board(
     alone = msgspec.structs.replace(
         alone, boards={plan.board: (msgspec.structs.replace(table, models=models, resident=None), options)}
     )
-    with Journal(journal, resume=resume) as kept, asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_profile(alone, data, plan, kept, folder or plan.board, wait, progress or Silent()))
+    try:
+        with Journal(journal, resume=resume) as kept, asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(
+                _profile(alone, data, plan, kept, folder or plan.board, wait, progress or Silent())
+            )
+    except ConfigError as error:
+        if power_mode is None or error.key != f"boards.{plan.board}.power_mode":
+            raise
+        told = error.message.partition(".")[0]
+        unknown = f"boards of kind {table.kind!r} have none" if told == "unknown key" else told
+        cure = "Leave it out, or name a board that has power modes (testbed doctor lists what can be set)"
+        raise ConfigError(unknown, key="--power-mode", cure=cure) from error
 
 
 async def _profile(

@@ -20,7 +20,7 @@ from testbed.campaign.profiling.accuracy import judge_exit
 from testbed.campaign.profiling.assemble import blocks_of, kept
 from testbed.campaign.profiling.condition import await_calm, cool_down, flags, temperatures
 from testbed.campaign.profiling.energy import meter_cell
-from testbed.campaign.profiling.identity import CLOCKS, POWER_MODE, identity_of
+from testbed.campaign.profiling.identity import CLOCKS, POWER_MODE, identity_of, not_emulated
 from testbed.campaign.profiling.journal import (
     SCHEMA,
     AccuracySeen,
@@ -101,7 +101,12 @@ class Session:
         await self._energies()
         await self._accuracy()
         if not any(isinstance(entry, Finished) for entry in self._journal.entries):
-            for text in flags(block.after for block in self._of(Block)):
+            asked = {
+                "concurrency": any(not cell.alone for cell in self._cells),
+                "settings": "settings_held" in self._bench.facts.facts,
+            }
+            beyond = not_emulated(self._bench.facts, (name for name, yes in asked.items() if yes))
+            for text in (*flags(block.after for block in self._of(Block)), *beyond):
                 self._journal.write(Remark(text=text))
             self._journal.write(Finished())
         return held

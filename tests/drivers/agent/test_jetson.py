@@ -40,15 +40,55 @@ def test_identity_is_read_where_there_is_one(tmp_path):
 def test_settings_are_listed_read_set_and_restored(board):
     settings = BoardSettings([JetsonKnobs(board)])
     assert settings.names() == ["power-mode", "clock:17000000.gpu"]
-    assert settings.read("power-mode") == "2"
-    assert settings.write("power-mode", "0") == "0"
+    assert settings.read("power-mode") == "2 (MODE)"
+    assert settings.write("power-mode", "0") == "0 (MODE)"
     clock = "clock:17000000.gpu"
     assert settings.write(clock, "918000000:918000000") == "918000000:918000000:612000000"
     assert settings.write(clock, "306000000:306000000").startswith("306000000:306000000:")
     assert settings.write(clock, "restore").startswith("306000000:918000000:")
     assert settings.restore() == []
-    assert settings.read("power-mode") == "2"
+    assert settings.read("power-mode") == "2 (MODE)"
     assert settings.restore() == []
+
+
+def test_clocks_that_a_mode_sets_are_put_back_with_it(board, tmp_path):
+    """As after jetson_clocks, which holds them where no mode does."""
+    gpu = tmp_path / "sys/class/devfreq/17000000.gpu"
+    (tmp_path / "bin/nvpmodel").write_text(NVPMODEL.replace("-m)", f"-m) echo 306000000 > {gpu}/min_freq;"))
+    (gpu / "min_freq").write_text("918000000\n")
+    for put_back in (lambda s: s.write("power-mode", "restore"), lambda s: s.restore()):
+        settings = BoardSettings([JetsonKnobs(board)])
+        settings.write("power-mode", "0")
+        assert settings.read("clock:17000000.gpu").startswith("306000000:918000000:")
+        put_back(settings)
+        assert settings.read("power-mode") == "2 (MODE)"
+        assert settings.read("clock:17000000.gpu").startswith("918000000:918000000:")
+
+
+def test_the_mode_that_holds_is_not_ordered_again(board, tmp_path):
+    (tmp_path / "bin/nvpmodel").write_text(NVPMODEL.replace("-m)", "-m) exit 3;"))
+    settings = BoardSettings([JetsonKnobs(board)])
+    assert settings.write("power-mode", "2") == "2 (MODE)"
+    assert settings.restore() == []
+
+
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [
+        ("echo 'NVPM WARN: Reboot required for changing to this power mode: 0'; exit 1", "needs a reboot"),
+        ("echo 'NVPM WARN: Reboot required for changing to this power mode: 0'; exit 0", "needs a reboot"),
+        ("exit 0", "left mode 2: it said nothing. There are 0 (15W), 3 (7W)"),
+    ],
+)
+def test_a_mode_that_was_not_taken_is_an_error_whatever_the_exit_code(board, tmp_path, does, why):
+    (tmp_path / "bin/nvpmodel").write_text(NVPMODEL.replace("-m)", f"-m) {does};"))
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nvpmodel.conf").write_text(
+        "< PARAM TYPE=CLOCK NAME=GPU >\n< POWER_MODEL ID=0 NAME=15W >\nGPU MIN_FREQ 0\n< POWER_MODEL ID=3 NAME=7W >\n"
+    )
+    with pytest.raises(SettingError) as caught:
+        BoardSettings([JetsonKnobs(board)]).write("power-mode", "0")
+    assert why in str(caught.value)
 
 
 def test_a_restore_that_is_refused_can_be_tried_again(board, monkeypatch):

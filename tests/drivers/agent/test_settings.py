@@ -22,6 +22,9 @@ class Dials:
     def owns(self, name):
         return name.startswith("dial:")
 
+    def touches(self, name):
+        return []
+
     def read(self, name):
         if name not in self.values:
             raise SettingError(f"no {name}")

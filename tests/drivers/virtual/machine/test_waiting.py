@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 
 import pytest
@@ -66,3 +69,32 @@ def test_a_deadline_in_the_past_returns_at_once(clock: Clock) -> None:
 def test_against_the_real_clock() -> None:
     deadline = time.monotonic_ns() + 2 * MS
     assert deadline <= waiting.wait_until(deadline, 300_000) <= time.monotonic_ns()
+
+
+PRIORITY = """
+import json, os, subprocess, sys, threading
+from drivers.virtual.machine.waiting import take_priority
+
+mine = lambda: os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
+seen = {"taken": take_priority(), "first": mine()}
+
+def work():
+    seen["thread"] = mine()
+    asked = [sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"]
+    seen["child"] = int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
+
+for _ in range(2):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+print(json.dumps({**seen, "rr": os.SCHED_RR, "other": os.SCHED_OTHER}))
+"""
+
+
+def test_threads_go_first_too_and_what_they_start_does_not() -> None:
+    done = subprocess.run([sys.executable, "-c", PRIORITY], capture_output=True, text=True, timeout=60)
+    seen = json.loads(done.stdout)
+    assert seen["child"] == seen["other"], done.stderr
+    if not seen["taken"]:
+        pytest.skip("real-time scheduling needs the right to it")
+    assert seen["first"] == seen["thread"] == seen["rr"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -84,26 +83,3 @@ def test_a_child_that_ends_holds_nobody_up(make):
     for _ in range(200):
         offer(audit)
     assert audit.report() == {}
-
-
-PRIORITY = """
-import json, os, sys
-for line in sys.stdin:
-    plain = os.sched_getscheduler(0) == os.SCHED_OTHER
-    print(json.dumps({"rtl_audited": 1, "rtl_answers_differ": int(not plain), "rtl_cycles_differ": 0}), flush=True)
-"""
-
-
-def test_the_child_has_no_priority_over_the_boards(make):
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-    except PermissionError:
-        pytest.skip("real-time scheduling needs the right to it")
-    try:
-        audit = make(command=(sys.executable, "-c", PRIORITY))
-        offer(audit)  # its thread inherits the priority of this one
-        found = wait_for(audit, 1)
-    finally:
-        os.sched_setscheduler(0, *before)
-    assert found == {"rtl_audited": 1, "rtl_answers_differ": 0, "rtl_cycles_differ": 0}
