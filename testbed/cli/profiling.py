@@ -81,26 +81,38 @@ def profile(
 def tables(made: HwProfile, board: str) -> list[RenderableType]:
     """Times, energies and concurrency of a profile for a person."""
     title = f"{made.model} on {board}: service time in ms, {made.service[0].origin.value}"
-    heads = ("exit", "batch", "n", "warm-up", "p5", "p50", "95 % interval", "p95", "p99", "stopped by")
+    heads = (
+        "exit",
+        "batch",
+        "n",
+        "warm-up",
+        "p5",
+        "p50",
+        "95 % of it",
+        "p95",
+        "p99",
+        "95 % of it",
+        "stopped by",
+    )
     times = Table(*heads, title=title, title_justify="left")
     for row in made.service:
         p5, p50, p95, p99 = (f"{row.quantile(q) / 1e6:.3f}" for q in (0.05, 0.5, 0.95, 0.99))
-        interval = " to ".join(f"{end:.3f}" for end in row.p50_ms) or "-"
+        middle, tail = (" to ".join(f"{end:.3f}" for end in ms) or "-" for ms in (row.p50_ms, row.p99_ms))
         times.add_row(
-            *(str(x) for x in (row.exit, row.batch, row.n, row.warmup, p5, p50, interval, p95, p99)),
+            *(str(x) for x in (row.exit, row.batch, row.n, row.warmup, p5, p50, middle, p95, p99, tail)),
             row.stopped or "-",
         )
     shown: list[RenderableType] = [times]
     if made.concurrent:
         together = Table(
-            *("exit", "batch", "instances", "beside", "n", "p50", "p99", "items/s"),
+            *("exit", "batch", "instances", "beside", "n", "p50", "p99", "items/s", "stopped by"),
             title="more than one at a time",
             title_justify="left",
         )
         for one in made.concurrent:
             cells: Sequence[object] = (one.exit, one.batch, one.instances, one.beside or "-", one.n)
             p50, p99 = (f"{one.ms[one.p.index(q)]:.3f}" for q in (0.5, 0.99))
-            together.add_row(*map(str, cells), p50, p99, f"{one.items_per_s:.1f}")
+            together.add_row(*map(str, cells), p50, p99, f"{one.items_per_s:.1f}", one.stopped or "-")
         shown.append(together)
     if made.energy_mj:
         what = made.energy_mj[0].metered

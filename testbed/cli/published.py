@@ -19,10 +19,10 @@ Profiles = Annotated[
 
 
 @profiles.callback()
-def profiles_by_default(context: typer.Context) -> None:
+def profiles_by_default(context: typer.Context, json: Json = False, debug: Debug = False) -> None:
     """List the shipped hardware profiles, unless a command says otherwise."""
     if context.invoked_subcommand is None:
-        list_profiles(None)
+        list_profiles(None, json=json, debug=debug)
 
 
 @profiles.command("list")

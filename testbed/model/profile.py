@@ -160,6 +160,7 @@ class Concurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         beside: another model that executes all the while in one lane more; empty for none.
         p, ms: as in `Service`. items_per_s: items of this model that all instances together finish in a second.
         n: executions behind it. warmup: executions before these that were kept apart.
+        stopped: as in `Service`.
     """
 
     batch: int
@@ -173,6 +174,7 @@ class Concurrent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exit: int = 0
     n: int = 0
     warmup: int = 0
+    stopped: Stopped | None = None
 
 
 class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

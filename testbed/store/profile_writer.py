@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from testbed.errors import StoreError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,11 +16,19 @@ if TYPE_CHECKING:
 
 
 def write_profile(profile: HwProfile, file: Path) -> None:
-    """Write a profile, replacing the file in one step."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write a profile, replacing the file in one step.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
     fresh = file.with_suffix(".toml.new")
-    fresh.write_text(profile_text(profile), "utf-8")
-    fresh.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(profile_text(profile), "utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        cure = "Give --out a folder that may be written"
+        raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
 
 
 def profile_text(profile: HwProfile) -> str:

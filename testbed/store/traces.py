@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from testbed.errors import ConfigError
+from testbed.errors import ConfigError, StoreError
 from testbed.model.energy import UNKNOWN_METER, PowerTrace
 from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
@@ -55,7 +55,11 @@ class _About(Struct, frozen=True, kw_only=True):
 
 
 def save_trace(kept: KeptTrace, file: Path) -> None:
-    """Write a trace, replacing the file in one step."""
+    """Write a trace, replacing the file in one step.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
     trace = kept.trace
     about = _About(
         board=trace.board,
@@ -66,17 +70,21 @@ def save_trace(kept: KeptTrace, file: Path) -> None:
         bound=trace.bound,
         traits=trace.traits,
     )
-    file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".new")
-    with fresh.open("wb") as out:
-        np.savez_compressed(
-            out,
-            t=trace.t,
-            power_w=trace.power_w,
-            windows=np.array(kept.windows, dtype=np.int64).reshape(-1, 2),
-            about=np.array(msgspec.json.encode(about).decode()),
-        )
-    fresh.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as out:
+            np.savez_compressed(
+                out,
+                t=trace.t,
+                power_w=trace.power_w,
+                windows=np.array(kept.windows, dtype=np.int64).reshape(-1, 2),
+                about=np.array(msgspec.json.encode(about).decode()),
+            )
+        fresh.replace(file)
+    except OSError as error:
+        cure = "Give --out a folder that may be written"
+        raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
 
 
 def load_trace(file: Path) -> KeptTrace:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from testbed.campaign.profiling.journal import Entry
     from testbed.campaign.profiling.plan import Cell, Plan
     from testbed.model.ids import TaskId
+    from testbed.model.profile import Stopped
 
 GRID = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 """Where quantiles are kept; virtual boards and predictions go straight from one to the next."""
@@ -70,7 +71,7 @@ def assemble(
         if cell.alone:
             services.append(_service(plan, cell, times, blocks, cells_origin))
         else:
-            concurrent.append(_concurrent(cell, times, blocks, cells_origin))
+            concurrent.append(_concurrent(plan, cell, times, blocks, cells_origin))
     judged = {entry.exit: entry for entry in entries if isinstance(entry, AccuracySeen)}
     seen = [entry for entry in entries if isinstance(entry, EnergySeen)]
     power = power_fields(seen, last=exits - 1)
@@ -103,7 +104,6 @@ def assemble(
 def _service(
     plan: Plan, cell: Cell, times: NDArray[np.float64], blocks: list[Block], origin: Origin
 ) -> Service:
-    rule = StopRule(ci_frac=plan.ci_frac, p99=plan.p99, repeats=plan.repeats)
     known = [quantile(times, q).interval for q in (0.5, 0.99)]
     p50, p99 = (() if span is None else tuple(round(to_ms(end), 4) for end in span) for span in known)
     return Service(
@@ -117,11 +117,13 @@ def _service(
         warmup=sum(block.warmup for block in blocks),
         p50_ms=p50,
         p99_ms=p99,
-        stopped=rule.stop(times.astype(int).tolist(), len(blocks)) or "budget",
+        stopped=_stopped(plan, times, blocks),
     )
 
 
-def _concurrent(cell: Cell, times: NDArray[np.float64], blocks: list[Block], origin: Origin) -> Concurrent:
+def _concurrent(
+    plan: Plan, cell: Cell, times: NDArray[np.float64], blocks: list[Block], origin: Origin
+) -> Concurrent:
     weights = [len(block.ns) - block.warmup for block in blocks]
     beside = f", {cell.beside} in one lane more" if cell.beside else ""
     return Concurrent(
@@ -136,7 +138,14 @@ def _concurrent(cell: Cell, times: NDArray[np.float64], blocks: list[Block], ori
         source=f"testbed profile: start to finish on the board's clock, {cell.instances} lane(s) busy{beside}",
         n=times.size,
         warmup=sum(block.warmup for block in blocks),
+        stopped=_stopped(plan, times, blocks),
     )
+
+
+def _stopped(plan: Plan, times: NDArray[np.float64], blocks: list[Block]) -> Stopped:
+    """Why a cell was not executed more often."""
+    rule = StopRule(ci_frac=plan.ci_frac, p99=plan.p99, repeats=plan.repeats)
+    return rule.stop(times.astype(int).tolist(), len(blocks)) or "budget"
 
 
 def _grid(times: NDArray[np.float64]) -> tuple[float, ...]:

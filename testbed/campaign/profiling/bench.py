@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from testbed.errors import ConfigError, LocalWireError
 from testbed.model.action import ExitRule
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, to_s
@@ -75,13 +76,19 @@ class ProfileBench:
         """Run the cell's batch once on the next test inputs.
 
         Raises:
-            BoardError: it failed.
+            BoardError: it failed. ConfigError: so many inputs do not fit into one message.
         """
         samples = self._next_samples(self.model, cell.batch)
         payload = self.data.of(self.model).inputs(samples)
-        return await self.inventory.execute(
-            self.board, self.model, payload, samples, self._rule(cell.exit), lane
-        )
+        try:
+            return await self.inventory.execute(
+                self.board, self.model, payload, samples, self._rule(cell.exit), lane
+            )
+        except LocalWireError as error:
+            cure = "Give smaller batches"
+            raise ConfigError(
+                f"{cell.batch} inputs make no message: {error}", key="--batch", cure=cure
+            ) from error
 
     async def execute_beside(self, cell: Cell, lane: int) -> None:
         """Run the second model once, batch 1, to its last exit.

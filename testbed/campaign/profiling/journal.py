@@ -170,7 +170,8 @@ class Journal:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            raise StoreError(f"cannot be written: {error.strerror}", file=file) from error
+            cure = "Give --out a folder that may be written"
+            raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
         try:
             self._take(resume)
         except BaseException:

@@ -7,6 +7,7 @@ Source: randomised blocks, Montgomery, Design and Analysis of Experiments, 8th e
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING
 
@@ -77,13 +78,18 @@ class Plan(Struct, frozen=True, kw_only=True):
         """
         for name, given in (("--batch", self.batches), ("--instances", self.instances)):
             if given[:1] != (1,) or list(given) != sorted(set(given)):
-                raise ConfigError(f"{given} must begin with 1 and ascend", key=name, cure="Give e.g. 1,2,4")
+                listed = ",".join(map(str, sorted({1, *given})))
+                raise ConfigError("must begin with 1 and ascend", key=name, cure=f"Give {listed}")
         if not 0 < self.ci_frac < 1:
             raise ConfigError(
                 "an interval's width is a share of its quantile", key="--ci-frac", cure="Give 0.05"
             )
-        if self.budget_s < 0 or self.energy_s < 0 or self.accuracy_s < 0:
-            raise ConfigError("a time cannot be negative", key="--budget-s", cure="Give seconds")
+        times = {"--budget-s": self.budget_s, "--energy-s": self.energy_s, "--accuracy-s": self.accuracy_s}
+        for name, seconds in times.items():
+            if not 0 <= seconds < math.inf:
+                raise ConfigError(
+                    f"{seconds:g} is no length of time", key=name, cure="Give seconds from 0 on"
+                )
         if self.beside == self.model:
             raise ConfigError(
                 "a model beside itself is an instance",

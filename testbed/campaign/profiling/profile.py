@@ -60,9 +60,9 @@ def profile_board(
     alone = lab.only(plan.board)
     data = Data({task: catalog})
     models = (plan.model, plan.beside) if plan.beside else (plan.model,)
-    for model in models:
+    for key, model in zip(("--model", "--beside"), models, strict=False):
         if model not in data.models:
-            raise ConfigError(f"no model {model!r}", key="model", cure=did_you_mean(model, data.models))
+            raise ConfigError(f"no model {model!r}", key=key, cure=did_you_mean(model, data.models))
     table, options = alone.boards[plan.board]
     if power_mode is not None:
         options = {**options, "power_mode": power_mode}

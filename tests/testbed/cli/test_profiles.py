@@ -30,6 +30,7 @@ def _fields(made):
 
 
 def test_without_a_command_the_shipped_folders_are_listed():
+    assert json.loads(call("profiles", "--json").stdout)["schema"] == 1
     done = call("profiles")
     assert done.returncode == 0, done.stderr
     assert "virtual-jetson" in done.stdout

@@ -97,7 +97,7 @@ def test_a_board_without_power_modes_says_so(experiment, tmp_path):
     lab = experiment / "lab.toml"
     done = call("profile", "near", "cnn-tiny", "--lab", lab, "--power-mode", 2, cwd=tmp_path)
     assert done.returncode == 2
-    assert "boards.near.power_mode" in done.stderr
+    assert "--power-mode: boards of kind 'local' have none" in done.stderr
 
 
 def test_a_profile_that_could_not_be_read_back_is_not_measured(experiment, tmp_path):

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from testbed.errors import StoreError
 from testbed.model.origin import Origin
 from testbed.model.profile import (
     Confidence,
@@ -77,3 +79,9 @@ def test_defaults_are_left_out_and_shipped_profiles_survive_the_round_trip(tmp_p
         file = tmp_path / shipped.parent.name / shipped.name
         write_profile(load_profile(shipped), file)
         assert load_profile(file) == load_profile(shipped)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_a_cure(tmp_path):
+    (tmp_path / "b").write_text("a file, no folder")
+    with pytest.raises(StoreError, match=r"m\.toml: cannot be written: .*--out"):
+        write_profile(full(), tmp_path / "b" / "m.toml")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from testbed.errors import ConfigError
+from testbed.errors import ConfigError, StoreError
 from testbed.model.energy import PowerTrace
 from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
@@ -61,3 +61,9 @@ def test_what_is_no_trace_is_refused(tmp_path):
     )
     with pytest.raises(ConfigError, match="schema 9"):
         load_trace(file)
+
+
+def test_a_place_that_cannot_be_written_is_named_with_a_cure(tmp_path):
+    (tmp_path / "b").write_text("a file, no folder")
+    with pytest.raises(StoreError, match=r"m\.npz: cannot be written: .*--out"):
+        save_trace(kept(), tmp_path / "b" / "m.npz")

@@ -77,6 +77,7 @@ def test_what_is_written_is_read_again_and_lacks_nothing(tmp_path):
 def test_concurrency_has_rows_of_its_own():
     [one, two] = made().concurrent
     assert (one.batch, one.instances, one.items_per_s, one.n) == (1, 2, 400.0, 300)
+    assert one.stopped == "precise"
     assert two.batch == 2
 
 

@@ -33,6 +33,9 @@ def test_the_order_is_seeded_and_differs_from_round_to_round():
         ({"instances": ()}, "--instances"),
         ({"ci_frac": 0.0}, "--ci-frac"),
         ({"budget_s": -1.0}, "--budget-s"),
+        ({"budget_s": float("nan")}, "--budget-s"),
+        ({"energy_s": float("inf")}, "--energy-s"),
+        ({"accuracy_s": -0.5}, "--accuracy-s"),
         ({"beside": "m"}, "--beside"),
     ],
 )
