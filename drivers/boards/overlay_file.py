@@ -21,6 +21,11 @@
     shape = [784]
     scale = 0.015625                  # real value of one step
     zero_point = 0
+
+    [golden]                          # of kind "stream", if there is one: the overlay has to give these answers
+    file = "golden.npz"               # arrays input (n, ...) as requests bring them, output (n, ...) float32
+    sha256 = "…"
+    tolerance = 0.01                  # largest difference allowed
 """
 
 from __future__ import annotations
@@ -62,6 +67,14 @@ class Numbers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     zero_point: int = 0
 
 
+class Golden(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers that were made without the board, e.g. by a C simulation; they are asked for when a model is loaded."""
+
+    file: str
+    sha256: str
+    tolerance: float = 0.0
+
+
 class Overlay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A manifest as it stands in its file; see the head of this module."""
 
@@ -73,6 +86,7 @@ class Overlay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     clock_mhz: float = 100.0
     input: Numbers | None = None
     output: Numbers | None = None
+    golden: Golden | None = None
 
 
 class Chosen(Struct, frozen=True, kw_only=True):
@@ -80,17 +94,17 @@ class Chosen(Struct, frozen=True, kw_only=True):
 
     Attributes:
         manifest: what its agent is told; see `drivers.agent.runtimes.overlay.manifest`.
-        files: bitstream and ``.hwh``; sha256: their hashes.
+        files: bitstream, ``.hwh`` and golden answers, if there are any; sha256: their hashes.
         clock_hz: that it was built for.
     """
 
     manifest: dict[str, Any]
-    files: tuple[Path, Path]
-    sha256: tuple[str, str]
+    files: tuple[Path, ...]
+    sha256: tuple[str, ...]
     clock_hz: float
 
     def check(self) -> None:
-        """Both files are there and are the ones that the manifest pins.
+        """All files are there and are the ones that the manifest pins.
 
         Raises:
             ConfigError: one is not.
@@ -124,6 +138,13 @@ def read_overlay(file: Path) -> Overlay:
             key="input" if overlay.input is None else "output",
             cure="Add the table; docs/pynq-boards.md has an example",
         )
+    if overlay.golden is not None and overlay.kind != "stream":
+        raise ConfigError(
+            "only an overlay that holds one network can have answers of its own",
+            file=file,
+            key="golden",
+            cure="Leave it out: programs are checked against the integer model",
+        )
     return overlay
 
 
@@ -137,7 +158,9 @@ def choose(overlay: Overlay, board: str, file: Path) -> Chosen:
     for number, build in enumerate(overlay.build):
         if board not in build.boards:
             continue
-        for name in (build.bitstream, build.hwh):
+        golden = () if overlay.golden is None else (overlay.golden,)
+        names = (build.bitstream, build.hwh, *(one.file for one in golden))
+        for name in names:
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 cure = "Keep bitstreams beside their manifest"
                 raise ConfigError(f"{name!r} leaves the folder", file=file, key=f"build[{number}]", cure=cure)
@@ -146,22 +169,22 @@ def choose(overlay: Overlay, board: str, file: Path) -> Chosen:
             manifest={
                 **{
                     key: told[key]
-                    for key in ("name", "kind", "ip", "input", "output")
+                    for key in ("name", "kind", "ip", "input", "output", "golden")
                     if told[key] is not None
                 },
                 "boards": list(build.boards),
                 "bitstream_sha256": build.bitstream_sha256,
                 "hwh_sha256": build.hwh_sha256,
             },
-            files=(file.parent / build.bitstream, file.parent / build.hwh),
-            sha256=(build.bitstream_sha256, build.hwh_sha256),
+            files=tuple(file.parent / name for name in names),
+            sha256=(build.bitstream_sha256, build.hwh_sha256, *(one.sha256 for one in golden)),
             clock_hz=overlay.clock_mhz * 1e6,
         )
     raise ConfigError(f"no build for {board!r}", file=file, key="build", cure=did_you_mean(board, types))
 
 
 def _verify(path: Path, sha256: str) -> None:
-    key = "hwh_sha256" if path.suffix == ".hwh" else "bitstream_sha256"
+    key = {".hwh": "hwh_sha256", ".npz": "golden.sha256"}.get(path.suffix, "bitstream_sha256")
     if not sha256:
         raise ConfigError(
             f"no {path.name} has been built",

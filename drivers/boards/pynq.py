@@ -146,8 +146,8 @@ def load_options(table: OverlayTable, chosen: Chosen) -> Callable[[ModelFiles], 
     """What the agent's runtime is told with every model."""
     told: dict[str, Any] = {"overlay": chosen.manifest, "timeout_ms": table.timeout_ms}
     if table.on_board is not None:
-        bitstream, hwh = (file.name for file in chosen.files)
-        told |= {"folder": table.on_board, "bitstream": bitstream, "hwh": hwh}
+        names = (file.name for file in chosen.files)
+        told |= {"folder": table.on_board, **dict(zip(("bitstream", "hwh", "golden"), names, strict=False))}
     return lambda files: told
 
 

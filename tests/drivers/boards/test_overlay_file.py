@@ -71,6 +71,23 @@ def test_quantisation_reaches_the_agent(write):
     assert (manifest.input.dtype, manifest.input.scale, manifest.output.shape) == ("int16", 0.015625, (10,))
 
 
+def test_golden_answers_travel_and_are_pinned(write, tmp_path):
+    (tmp_path / "golden.npz").write_bytes(b"answers")
+    pin = hashlib.sha256(b"answers").hexdigest()
+    table = f'[golden]\nfile = "golden.npz"\nsha256 = "{pin}"\ntolerance = 0.5\n'
+    file = write(TEXT.replace('kind = "edge-npu"', 'kind = "stream"') + STREAM + table)
+    chosen = choose(read_overlay(file), "pynq-z2", file)
+    chosen.check()
+    assert [f.name for f in chosen.files] == ["z.bit", "z.hwh", "golden.npz"]
+    assert read_manifest(chosen.manifest).golden == (pin, 0.5)
+    (tmp_path / "golden.npz").write_bytes(b"others")
+    with pytest.raises(ConfigError, match="pins") as caught:
+        chosen.check()
+    assert caught.value.key == "golden.sha256"
+    with pytest.raises(ConfigError, match="only an overlay that holds one network"):
+        read_overlay(write(TEXT + table))
+
+
 def test_a_file_that_was_not_built_or_was_changed_is_named(write, tmp_path):
     file = write()
     with pytest.raises(ConfigError, match=r"no u\.bit has been built"):

@@ -30,11 +30,18 @@ class Quantisation(NamedTuple):
     zero_point: int = 0
 
 
+class Golden(NamedTuple):
+    """Inputs with the answers that the overlay has to give, ``tolerance`` apart at most; ``sha256`` of their file."""
+
+    sha256: str
+    tolerance: float
+
+
 class Manifest(NamedTuple):
     """An overlay. ``kind`` is ``edge-npu`` (executes programs) or ``stream`` (one network, fed by DMA).
 
     ``boards`` are the board types it was built for, empty for any; ``ip`` is the accelerator's instance in the
-    ``.hwh``, or the DMA's path; ``input`` and ``output`` only for ``stream``.
+    ``.hwh``, or the DMA's path; ``input``, ``output`` and ``golden`` only for ``stream``.
     """
 
     name: str
@@ -45,6 +52,7 @@ class Manifest(NamedTuple):
     hwh_sha256: str
     input: Quantisation | None
     output: Quantisation | None
+    golden: Golden | None = None
 
 
 def read_manifest(told: Mapping[str, Any]) -> Manifest:
@@ -63,6 +71,7 @@ def read_manifest(told: Mapping[str, Any]) -> Manifest:
             hwh_sha256=str(told.get("hwh_sha256", "")),
             input=_quantisation(told.get("input")),
             output=_quantisation(told.get("output")),
+            golden=_golden(told.get("golden")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OverlayError(
@@ -81,6 +90,10 @@ def _quantisation(told: Mapping[str, Any] | None) -> Quantisation | None:
         scale=float(told.get("scale", 1.0)),
         zero_point=int(told.get("zero_point", 0)),
     )
+
+
+def _golden(told: Mapping[str, Any] | None) -> Golden | None:
+    return None if told is None else Golden(str(told["sha256"]), float(told["tolerance"]))
 
 
 def board_type(root: Path = Path("/")) -> str:

@@ -107,14 +107,14 @@ def open_pynq(manifest: Manifest, files: Sequence[str], root: Path = Path("/")) 
     """Check and load an overlay.
 
     Args:
-        files: bitstream and ``.hwh``, named as they like.
+        files: bitstream and ``.hwh``, named as they like; what comes behind is not for pynq.
         root: where the board's own type is looked for.
 
     Raises:
         ImportError: pynq is not installed.
         OverlayError: it is for another board, a file is not the one that the manifest pins, or pynq refused it.
     """
-    if len(files) != 2:
+    if len(files) < 2:
         raise OverlayError(
             f"overlay {manifest.name} came without its bitstream and .hwh",
             cure="Build the bitstream and name both in overlay.toml; see docs/pynq-boards.md",

@@ -1,9 +1,9 @@
 """The agent's runtime ``overlay``: models in the programmable logic of a PYNQ board.
 
-A model's files are the compiled program (``.npu``) where the overlay executes programs, then bitstream and ``.hwh``
-where the board does not have them already. Options: ``overlay`` (the manifest, see `manifest`), ``folder`` (on the
-board, with ``bitstream`` and ``hwh`` as file names in it, instead of files that travel), ``timeout_ms`` (bound of one
-execution, default 2000).
+A model's files are the compiled program (``.npu``) where the overlay executes programs, then bitstream, ``.hwh`` and
+golden answers, if its manifest has some, where the board does not have them already. Options: ``overlay`` (the
+manifest, see `manifest`), ``folder`` (on the board, with ``bitstream``, ``hwh`` and ``golden`` as file names in it,
+instead of files that travel), ``timeout_ms`` (bound of one execution, default 2000).
 
 Reports per execution: ``pl_cycles`` and ``bus_stalls`` (of the overlay's clock, by its own counters), ``pl_ns`` (the
 cycles at that clock) and ``host_ns`` (the rest of the time in here: layout, cache, registers, waiting too long), and
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     Open = Callable[[Manifest, Sequence[str]], Logic]
 
 KINDS = ("edge-npu", "stream")
+_FILES = ("bitstream", "hwh", "golden")
+_GOLDEN = _FILES.index("golden")
 
 
 class _Model(NamedTuple):
@@ -93,11 +95,22 @@ class OverlayRuntime:
         if manifest.kind == "edge-npu" and program is None:
             raise OverlayError(f"{model} came without its program")
         timeout_s = float(str(options.get("timeout_ms", 2000))) / 1e3
-        logic = self._logic_of(manifest, files or _on_board(options))
+        files = files or _on_board(options)
+        logic = self._logic_of(manifest, files)
         self.unload(model)
         if program is None:
-            self._streams[model] = StreamEngine(logic, manifest, timeout_s=timeout_s)
-            return LoadedInfo(0, f"overlay {manifest.name}, fed by DMA")
+            stream = StreamEngine(logic, manifest, timeout_s=timeout_s)
+            proved = ""
+            if manifest.golden is not None:
+                try:
+                    proved = (
+                        f", {stream.prove(files[_GOLDEN], manifest.golden)} golden answers as they should be"
+                    )
+                except (OverlayError, IndexError):
+                    stream.free()
+                    raise
+            self._streams[model] = stream
+            return LoadedInfo(0, f"overlay {manifest.name}, fed by DMA{proved}")
         if self._engine is None:
             self._engine = Engine(logic, manifest.ip, timeout_s=timeout_s)
         placed = self._engine.place(program)
@@ -225,8 +238,8 @@ class OverlayRuntime:
 
 
 def _on_board(options: Mapping[str, object]) -> list[str]:
-    """Bitstream and ``.hwh`` that were copied to the board by hand."""
+    """Bitstream, ``.hwh`` and golden answers that were copied to the board by hand."""
     folder = options.get("folder")
     if not folder:
         return []
-    return [str(Path(str(folder)).expanduser() / str(options.get(name, ""))) for name in ("bitstream", "hwh")]
+    return [str(Path(str(folder)).expanduser() / str(options[name])) for name in _FILES if name in options]

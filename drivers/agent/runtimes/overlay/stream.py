@@ -2,19 +2,22 @@
 
 Source: hls4ml 1.3.0, ``axi_stream_driver.py``: a whole batch goes through ``sendchannel.transfer`` and comes back
 through ``recvchannel.transfer``; the receiving channel is started first. Numbers are float32, or integers by the
-manifest's quantisation.
+manifest's quantisation. Golden answers lie in an ``.npz``: ``input`` (n, ...) as a request brings them, ``output``
+(n, ...) float32 as hls4ml's C simulation gives them.
 """
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from drivers.agent.runtimes.overlay.logic import OverlayError
+from drivers.agent.runtimes.overlay.manifest import check_hash
 
 if TYPE_CHECKING:
     from drivers.agent.runtimes.overlay.logic import Logic
-    from drivers.agent.runtimes.overlay.manifest import Manifest, Quantisation
+    from drivers.agent.runtimes.overlay.manifest import Golden, Manifest, Quantisation
 
 
 class StreamEngine:
@@ -63,6 +66,28 @@ class StreamEngine:
         self._out.invalidate()
         return dequantise(self._out.tobytes(), self._told), took
 
+    def prove(self, file: str, golden: Golden) -> int:
+        """Put the golden inputs through; how many.
+
+        Raises:
+            OverlayError: the file is not the one that the manifest pins, or an answer is further off than allowed.
+        """
+        import numpy as np
+
+        check_hash(file, golden.sha256, "golden answers")
+        given, told = read_golden(file)
+        for number, (one, wanted) in enumerate(zip(given, told)):
+            found, _ = self.run(one)
+            off = (
+                float(np.abs(found - wanted.reshape(-1)).max()) if found.size == wanted.size else float("inf")
+            )
+            if not off <= golden.tolerance:
+                raise OverlayError(
+                    f"golden input {number}: the overlay's answer is {off:g} off, {golden.tolerance:g} is allowed",
+                    cure="See that bitstream, quantisation and golden answers are of the same network",
+                )
+        return len(given)
+
     def free(self) -> None:
         """Give the buffers back."""
         self._in.freebuffer()
@@ -77,6 +102,24 @@ class StreamEngine:
             if time.monotonic() > until:
                 raise OverlayError(f"the overlay did not answer within {self._timeout_s:g} s")
             time.sleep(0)
+
+
+def read_golden(file: str) -> tuple[Any, Any]:
+    """Inputs and the answers to them, arrays of equal length.
+
+    Raises:
+        OverlayError: it holds something else.
+    """
+    import numpy as np
+
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            given, told = stored["input"], stored["output"].astype(np.float32)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise OverlayError(f"no golden answers can be read from {file}: {error}") from error
+    if not len(given) or len(given) != len(told):
+        raise OverlayError(f"golden answers: {len(given)} inputs and {len(told)} outputs")
+    return given, told
 
 
 def quantise(values: Any, how: Quantisation) -> Any:  # noqa: ANN401

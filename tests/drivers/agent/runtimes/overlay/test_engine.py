@@ -33,7 +33,7 @@ def test_it_tells_what_the_overlay_has(engine):
         "wgt_words": 1024,
         "par_channels": 512,
         "tables": 4,
-        "version": 1,
+        "version": 0x0001_0000,
     }
 
 
