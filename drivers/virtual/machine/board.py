@@ -81,14 +81,16 @@ def paced_overlay(config: MachineConfig, clock: SkewedClock, load: Load) -> Pace
     """The agent's runtime for overlays on a modelled logic, paced by the board's profiles."""
     from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
     from drivers.virtual.pynq.audit import Audit
+    from drivers.virtual.pynq.fabric import fault_at
     from drivers.virtual.pynq.live import live_logic
 
     audit = None
     if config.audit_rtl and config.audit_frac > 0:
         audit = Audit(config.audit_frac, config.seed)
         audit.start()
+    faults = dict(map(fault_at, config.faults))
     return PacedRuntime(
-        OverlayRuntime(live_logic(config.programs.values(), audit), root=config.root),
+        OverlayRuntime(live_logic(config.programs.values(), audit, faults=faults), root=config.root),
         config.profiles,
         clock=clock,
         seed=config.seed,

@@ -44,6 +44,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         predictions: by model, ``.npz`` of stored probabilities. predictions_sha256: their hashes.
         programs: by model, the compiled program of a board with an overlay in its logic; none for other boards.
         audit_rtl: of such a board, ``audit_frac`` of the executions are repeated on the overlay's RTL.
+        faults: of such a board, as ``hung@3``: what happens to its logic, and at which start.
         rails: metered rails; none for a board without sensors.
         facts: laid over what the agent reports in its greeting.
         baud: of the serial line; agent: the program flashed onto a board behind one; port: the stable name
@@ -62,6 +63,7 @@ class MachineConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     predictions_sha256: dict[str, str] = {}
     programs: dict[str, Path] = {}
     audit_rtl: bool = False
+    faults: tuple[str, ...] = ()
     clock_offset_ns: int = 0
     clock_drift_ppb: int = 0
     spin_ns: int = 600_000

@@ -25,6 +25,7 @@ from drivers.virtual.meters.zynq import lay_out_pynq_z2
 from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
 from drivers.virtual.pynq.cycles import read_cycles
+from drivers.virtual.pynq.fabric import fault_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,14 +43,26 @@ class VirtualPynqOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknow
     Attributes:
         virtual: as for every virtual board over SSH; ``audit_frac`` is of executions on the RTL.
         programs: folders of compiled programs, relative to the lab file, looked through before those shipped.
+        faults: what happens to the logic, for tests of what follows: ``hung@3`` and ``bus-error@3`` at the third start
+            (a model's setup is one), ``wrong-bitstream`` from the beginning.
         transport, lossy: as for a real one. network: what it stands behind.
     """
 
     virtual: VirtualOptions = VirtualOptions()
     programs: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
     transport: Literal["auto", "openssh", "paramiko"] = "auto"
     network: NetworkOptions | None = None
     lossy: LossyOptions | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown fault.
+
+        Raises:
+            ValueError: there is no such fault.
+        """
+        for fault in self.faults:
+            fault_at(fault)
 
 
 def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
@@ -72,6 +85,7 @@ def virtual_pynq(spec: BoardSpec) -> VirtualBoard:
         machine_of(spec, options.virtual, folder, facts=facts),
         programs={model: one.path for model, one in programs.items()},
         audit_rtl=not why_no_audit(),
+        faults=options.faults,
         predictions={},
     )
     spec = msgspec.structs.replace(

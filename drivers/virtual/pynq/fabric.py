@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from drivers.agent.runtimes.overlay import registers as r
 from drivers.agent.runtimes.overlay.logic import OverlayError
@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from drivers.virtual.pynq.memory import Arena, ArenaBuffer
 
 Fault: TypeAlias = Literal["hung", "bus-error", "wrong-bitstream"]
+
+
+def fault_at(text: str) -> tuple[int, Fault]:
+    """``hung@2``: at the second start; without a number, from the beginning.
+
+    Raises:
+        ValueError: no such fault, or no number.
+    """
+    name, _, start = text.partition("@")
+    known: dict[str, Fault] = {fault: fault for fault in get_args(Fault)}
+    if name not in known:
+        raise ValueError(f"no fault {name!r}; there are {', '.join(known)}")
+    return int(start or 0), known[name]
 
 
 class Fabric(Protocol):

@@ -10,18 +10,19 @@ import numpy as np
 
 from drivers.agent.runtimes.overlay.program_file import read_program
 from drivers.virtual.pynq.cycles import CycleTable, read_cycles
-from drivers.virtual.pynq.fabric import FabricLogic
+from drivers.virtual.pynq.fabric import FabricLogic, FaultyFabric
 from drivers.virtual.pynq.golden_fabric import GoldenExecutor
 from drivers.virtual.pynq.memory import Arena
 from drivers.virtual.pynq.model_fabric import ModelFabric
 from drivers.virtual.pynq.remembered import Remembered, read_remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from drivers.agent.runtimes.overlay.logic import Logic
     from drivers.agent.runtimes.overlay.manifest import Manifest
     from drivers.virtual.pynq.audit import Audit
+    from drivers.virtual.pynq.fabric import Fault
     from drivers.virtual.pynq.model_fabric import Ended, Start
 
 ARENA_BYTES = 16 << 20
@@ -82,9 +83,16 @@ class LiveExecutor:
 
 
 def live_logic(
-    programs: Iterable[Path], audit: Audit | None = None, clock_hz: float = 100e6
+    programs: Iterable[Path],
+    audit: Audit | None = None,
+    *,
+    clock_hz: float = 100e6,
+    faults: Mapping[int, Fault] | None = None,
 ) -> Callable[[Manifest, Sequence[str]], Logic]:
     """Opens the logic of a virtual board for the agent's runtime.
+
+    Args:
+        faults: by the number of the start that they meet, see `drivers.virtual.pynq.fabric.FaultyFabric`.
 
     Raises:
         ConfigError, ProgramError: as `LiveExecutor`.
@@ -92,7 +100,8 @@ def live_logic(
     executor = LiveExecutor(programs, audit)
 
     def open_logic(manifest: Manifest, files: Sequence[str]) -> Logic:
-        fabric = ModelFabric(Arena(np.zeros(ARENA_BYTES, np.uint8)), executor, clock_hz=clock_hz)
+        memory = Arena(np.zeros(ARENA_BYTES, np.uint8))
+        fabric = FaultyFabric(ModelFabric(memory, executor, clock_hz=clock_hz), faults)
         return FabricLogic(fabric, manifest.ip)
 
     return open_logic

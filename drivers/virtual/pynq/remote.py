@@ -24,8 +24,9 @@ from pynq.remote import buffer_pb2_grpc, mmio_pb2_grpc, remote_device_pb2_grpc
 from pynq.remote import mmio_pb2 as mmio
 from pynq.remote import remote_device_pb2 as device
 
+from drivers.virtual.pynq.fabric import fault_at
 from drivers.virtual.pynq.processor import ProcessorRegisters
-from drivers.virtual.pynq.simulated import fabric_of, fault_at
+from drivers.virtual.pynq.simulated import fabric_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from drivers.agent.program import main as agent_main
 from drivers.agent.runtimes.overlay.logic import OverlayError
 from drivers.agent.runtimes.overlay.manifest import check_board, check_hash
 from drivers.agent.runtimes.overlay.runtime import OverlayRuntime
-from drivers.virtual.pynq.fabric import FabricLogic, Fault, FaultyFabric
+from drivers.virtual.pynq.fabric import FabricLogic, Fault, FaultyFabric, fault_at
 from drivers.virtual.pynq.golden_fabric import GoldenExecutor
 from drivers.virtual.pynq.golden_stream import GoldenStreamLogic
 from drivers.virtual.pynq.memory import Arena
@@ -50,19 +50,6 @@ def fabric_of(answers: str = "golden", plan: Mapping[int, Fault] | None = None) 
 
         return FaultyFabric(RtlFabric(), plan)
     return FaultyFabric(ModelFabric(Arena(np.zeros(ARENA_BYTES, np.uint8)), GoldenExecutor()), plan)
-
-
-def fault_at(text: str) -> tuple[int, Fault]:
-    """``hung@2``: at the second start; without a number, from the beginning.
-
-    Raises:
-        ValueError: no such fault, or no number.
-    """
-    name, _, start = text.partition("@")
-    known: dict[str, Fault] = {fault: fault for fault in get_args(Fault)}
-    if name not in known:
-        raise ValueError(f"no fault {name!r}; there are {', '.join(known)}")
-    return int(start or 0), known[name]
 
 
 def plain_logic(fabric: Fabric) -> Callable[[Manifest, Sequence[str]], Logic]:

@@ -105,6 +105,50 @@ async def test_rows_that_were_lost_are_masked_in_the_overlay(make_spec, images, 
         assert execution.notes.get("rtl_answers_differ", 0) == 0
 
 
+@pytest.mark.parametrize(("fault", "helped"), [("hung@3", "reload"), ("bus-error@3", "soft reset")])
+async def test_a_fault_of_the_logic_fails_one_execution_and_is_mended(
+    make_spec, images, expected, fault, helped
+):
+    spec = make_spec(virtual={"realtime": False}, faults=[fault])
+    board, heard = virtual_pynq(spec), Listener()
+    try:
+        await board.open(heard)
+        board.send(Load(id=1, board="fpga", model=MODEL, instances=1))
+        await heard.fate(1, 30)
+        fates = []
+        for number in (2, 3, 4):  # start 1 of the logic is the setup, start 3 the second image
+            order = Infer(id=number, board="fpga", model=MODEL, batch=(Item(request=number),))
+            board.send(order, images[number - 2][None], (-1,))
+            fates.append(await heard.fate(number, 30))
+        good, bad, again = fates
+        assert isinstance(bad, ev.Failed)
+        assert f"brought back by {helped}" in bad.error
+        for done, result in ((good, expected[0]), (again, expected[2])):
+            assert done.execution.items[0].label == result.label
+    finally:
+        await board.close()
+
+
+async def test_another_bitstream_is_told_when_the_model_is_loaded(make_spec):
+    board, heard = (
+        virtual_pynq(make_spec(virtual={"realtime": False}, faults=["wrong-bitstream"])),
+        Listener(),
+    )
+    try:
+        await board.open(heard)
+        board.send(Load(id=1, board="fpga", model=MODEL, instances=1))
+        load = await heard.fate(1, 30)
+        assert isinstance(load, ev.Failed)
+        assert "0x0badf00d" in load.error
+    finally:
+        await board.close()
+
+
+def test_an_unknown_fault_is_refused(make_spec):
+    with pytest.raises(ConfigError, match="no fault 'smoke'"):
+        virtual_pynq(make_spec(faults=["smoke"]))
+
+
 async def test_a_killed_agent_comes_back_with_its_model(make_spec, images):
     board, heard = virtual_pynq(make_spec(virtual={"realtime": False})), Listener()
     try:

@@ -7,7 +7,7 @@ import pytest
 
 from drivers.agent.runtimes.overlay import registers as r
 from drivers.agent.runtimes.overlay.logic import OverlayError
-from drivers.virtual.pynq.fabric import FabricLogic, FaultyFabric
+from drivers.virtual.pynq.fabric import FabricLogic, FaultyFabric, fault_at
 from drivers.virtual.pynq.memory import Arena
 from drivers.virtual.pynq.model_fabric import Ended, ModelFabric
 
@@ -71,3 +71,10 @@ def test_faults_come_at_the_start_that_they_were_planned_for():
     assert fabric.read(r.STATUS) == r.STATUS_DONE
     fabric.write(r.CONTROL, r.CONTROL_START)
     assert fabric.read(r.STATUS) == r.STATUS_ERROR
+
+
+def test_faults_are_named_with_the_start_they_meet():
+    assert fault_at("hung@3") == (3, "hung")
+    assert fault_at("wrong-bitstream") == (0, "wrong-bitstream")
+    with pytest.raises(ValueError, match="no fault 'smoke'"):
+        fault_at("smoke@1")

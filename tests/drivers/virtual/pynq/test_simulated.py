@@ -6,7 +6,7 @@ import pytest
 
 from drivers.agent.runtimes.overlay.logic import OverlayError
 from drivers.agent.runtimes.overlay.manifest import read_manifest
-from drivers.virtual.pynq.simulated import fabric_of, fault_at, plain_logic
+from drivers.virtual.pynq.simulated import fabric_of, plain_logic
 from testbed.model import event as ev
 from tests.drivers.virtual.pynq.conftest import MODEL, needs_pynq, needs_rtl
 
@@ -77,13 +77,6 @@ def test_answers_are_the_integer_models_on_the_real_board(testbed_lab, images, e
     answers = board.infer(images, model=MODEL)
     assert answers.labels == tuple(result.label for result in expected)
     assert answers.confidences == pytest.approx([32768 / result.total for result in expected], rel=1e-6)
-
-
-def test_faults_are_named_with_the_start_they_meet():
-    assert fault_at("hung@3") == (3, "hung")
-    assert fault_at("wrong-bitstream") == (0, "wrong-bitstream")
-    with pytest.raises(ValueError, match="no fault 'smoke'"):
-        fault_at("smoke@1")
 
 
 def test_without_pynq_board_and_files_are_checked_all_the_same(tmp_path):
