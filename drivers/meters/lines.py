@@ -48,6 +48,9 @@ class Lines(Protocol):
         """Let go."""
 
 
+WAYS = 'Write "tcp://HOST:PORT", "serial://PORT" or a VISA resource name'
+
+
 def ask(lines: Lines, text: str, seconds: float) -> str:
     """A question and its answer.
 
@@ -73,13 +76,24 @@ def open_lines(where: str, *, baud: int = 9600, end: str = "\n", seconds: float 
     """
     if "::" in where:
         return _VisaLines(where, end, seconds)
+    if not is_way(where):
+        raise MeterError(f"{where!r} names no way to an instrument", cure=WAYS)
     parts = urlsplit(where)
     if parts.scheme == "tcp" and parts.hostname and parts.port:
         return _tcp(parts.hostname, parts.port, end, seconds)
-    if parts.scheme == "serial":
-        return _serial(where.partition("://")[2], baud, end)
-    cure = 'Write "tcp://HOST:PORT", "serial://PORT" or a VISA resource name'
-    raise MeterError(f"{where!r} names no way to an instrument", cure=cure)
+    return _serial(where.partition("://")[2], baud, end)
+
+
+def is_way(where: str) -> bool:
+    """Whether a text is one of `WAYS`; nothing is opened."""
+    if "::" in where:
+        return True
+    parts = urlsplit(where)
+    try:
+        tcp = parts.scheme == "tcp" and bool(parts.hostname and parts.port)
+    except ValueError:  # the port is no number
+        return False
+    return tcp or (parts.scheme == "serial" and bool(where.partition("://")[2]))
 
 
 class _DescriptorLines:

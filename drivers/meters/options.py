@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
+from drivers.meters.lines import WAYS, is_way
 from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
 from testbed.model.meter import MeterTraits, RailTraits, SampleKind
@@ -63,12 +64,19 @@ def options_of(spec: MeterSpec, kind: type[OptionsT]) -> OptionsT:
     for name in _FIGURES:
         value = getattr(options, name)
         if value is not None and not (math.isfinite(value) and value >= 0):
-            raise ConfigError("must be a number, not negative", file=spec.file, key=f"{key}.{name}")
+            cure = "Give the figure of the data sheet, or leave it out"
+            raise ConfigError(
+                "must be a number, not negative", file=spec.file, key=f"{key}.{name}", cure=cure
+            )
         if value and name in spec.options and not options.source:
             cure = 'Add source = "..." with the data sheet and table that say so'
             raise ConfigError("a figure without a source", file=spec.file, key=f"{key}.{name}", cure=cure)
-    if options.period_ms < 1:
-        raise ConfigError("must be at least 1", file=spec.file, key=f"{key}.period_ms")
+    if not 1 <= options.period_ms < math.inf:
+        cure = "Give milliseconds, e.g. 100"
+        raise ConfigError("must be at least 1", file=spec.file, key=f"{key}.period_ms", cure=cure)
+    if not is_way(options.where):
+        text = f"{options.where!r} names no way to an instrument"
+        raise ConfigError(text, file=spec.file, key=f"{key}.where", cure=WAYS)
     return options
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,13 @@ def command(spec: SwitchSpec) -> PowerSwitch:
         if not getattr(options, name):
             cure = 'Write program and arguments, e.g. ["uhubctl", "-l", "1-1", "-p", "2", "-a", "on"]'
             raise ConfigError("no program", file=spec.file, key=f"{key}.{name}", cure=cure)
+    for name in ("on", "off", "cycle"):
+        program = next(iter(getattr(options, name)), "")
+        # Found out now, and not in the night when a board has to be started again.
+        if program and shutil.which(program) is None:
+            cure = "Install it, or give its path"
+            text = f"there is no program {program!r} on this host"
+            raise ConfigError(text, file=spec.file, key=f"{key}.{name}", cure=cure)
     if options.timeout_s <= 0:
         raise ConfigError("must be positive", file=spec.file, key=f"{key}.timeout_s")
     return CommandSwitch(spec.name, options)

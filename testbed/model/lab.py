@@ -177,10 +177,23 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
             raise ConfigError(
                 "unknown key", file=file, key=f"{dotted}.{unknown['name']}", cure=cure
             ) from error
-        raise ConfigError(text, file=file, key=dotted, cure="Correct the value") from error
+        missing = _MISSING_FIELD.fullmatch(text)
+        if missing is not None:
+            where = ".".join(part for part in (dotted, missing["name"]) if part)
+            raise ConfigError("is missing", file=file, key=where, cure="Add it to the table") from error
+        choices = _choices_at(kind, inner)
+        cure = f"Give one of {', '.join(map(str, choices))}" if choices else "Correct the value"
+        raise ConfigError(text, file=file, key=dotted, cure=cure) from error
 
 
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(?P<name>.*)`")
+_MISSING_FIELD = re.compile("Object missing required field `(?P<name>.*)`")
+
+
+def _choices_at(kind: Any, path: str) -> tuple[object, ...]:  # noqa: ANN401 - a type expression
+    """Values that a key of ``kind`` itself may have, where they are few and named."""
+    wanted = typing.get_type_hints(kind).get(path)
+    return typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else ()
 
 
 def _fields_at(kind: Any, path: str) -> set[str]:  # noqa: ANN401 - a type expression

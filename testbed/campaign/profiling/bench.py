@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from testbed.errors import ConfigError, LocalWireError
+from testbed.errors import BoardError
 from testbed.model.action import ExitRule
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, to_s
@@ -76,7 +76,7 @@ class ProfileBench:
         """Run the cell's batch once on the next test inputs.
 
         Raises:
-            BoardError: it failed. ConfigError: so many inputs do not fit into one message.
+            BoardError: it failed; the cell is named.
         """
         samples = self._next_samples(self.model, cell.batch)
         payload = self.data.of(self.model).inputs(samples)
@@ -84,10 +84,12 @@ class ProfileBench:
             return await self.inventory.execute(
                 self.board, self.model, payload, samples, self._rule(cell.exit), lane
             )
-        except LocalWireError as error:
-            cure = "Give smaller batches"
-            raise ConfigError(
-                f"{cell.batch} inputs make no message: {error}", key="--batch", cure=cure
+        except BoardError as error:
+            cure = error.cure or (
+                "If that is too much for it, give smaller batches" if cell.batch > 1 else ""
+            )
+            raise BoardError(
+                f"{cell}: {error.message}", board=self.board, traceback=error.traceback, cure=cure
             ) from error
 
     async def execute_beside(self, cell: Cell, lane: int) -> None:

@@ -89,8 +89,11 @@ async def test_arguments_go_to_the_program_as_they_stand(log):
     [
         ({"on": [], "off": ["x"]}, "switches.hub.on"),
         ({"on": "x on", "off": ["x"]}, "switches.hub.on"),
-        ({"on": ["x"], "off": ["x"], "timeout_s": 0}, "switches.hub.timeout_s"),
-        ({"on": ["x"], "of": ["x"]}, "switches.hub.of"),
+        ({"on": ["sh"], "off": ["sh"], "timeout_s": 0}, "switches.hub.timeout_s"),
+        ({"on": ["sh"], "of": ["sh"]}, "switches.hub.of"),
+        ({"on": ["sh"]}, "switches.hub.off"),
+        ({"on": ["sh"], "off": ["no-such-program"]}, "switches.hub.off"),
+        ({"on": ["sh"], "off": ["sh"], "cycle": ["/no/such/program"]}, "switches.hub.cycle"),
     ],
 )
 def test_a_wrong_table_names_its_key(options, key):

@@ -149,7 +149,7 @@ def test_switches_are_made_by_board():
     [
         ({"meters": {"m": {"kind": "scp", "feeds": "a"}}}, "meters.m.kind", "Did you mean 'scpi'"),
         ({"switches": {"s": {"kind": "comand", "feeds": "a"}}}, "switches.s.kind", "Did you mean 'command'"),
-        ({"meters": {"m": {"kind": "scpi", "feeds": "a"}}}, "meters.m", "where"),
+        ({"meters": {"m": {"kind": "scpi", "feeds": "a"}}}, "meters.m.where", "is missing"),
     ],
 )
 def test_a_wrong_table_names_file_key_and_cure(tables, key, says):

@@ -53,7 +53,7 @@ def test_who_may_use_the_boards_and_how_they_are_cared_for(tmp_path: Path) -> No
         (GOOD.replace("schema = 1", "schema = 2"), "schema", "not known"),
         (GOOD.replace('name = "x"', 'nmae = "x"'), "nmae", "Did you mean 'name'"),
         (GOOD.replace('site = "dc"', 'site = "cloud"'), "boards.a.site", "cloud"),
-        (GOOD.replace('kind = "local"', ""), "boards.a", "kind"),
+        (GOOD.replace('kind = "local"', ""), "boards.a.kind", "is missing"),
         (GOOD.replace('models = ["m"]', 'models = "m"'), "boards.a.models", "array"),
         ('schema = 1\nname = "x"\n[boards]\n', "boards", "at least one"),
         (GOOD + "[[[", "", "not valid TOML"),
@@ -112,7 +112,7 @@ def test_one_board_alone_keeps_what_feeds_it(tmp_path: Path) -> None:
     ("text", "key", "says"),
     [
         (FED.replace('feeds = "a"', 'feeds = "z"', 1), "meters.wall.feeds", "no board 'z'"),
-        (FED.replace('kind = "scpi"\n', ""), "meters.wall", "kind"),
+        (FED.replace('kind = "scpi"\n', ""), "meters.wall.kind", "is missing"),
         (FED + '[switches.two]\nkind = "command"\nfeeds = "a"\n', "switches.two.feeds", "'plug' already"),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from msgspec import Struct
 
@@ -16,6 +18,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: str
     baud: int = 115200
     relay: Relay | None = None
+    metered: Literal["board", "wall"] = "board"
 
 
 def refused(table: dict[str, object]) -> ConfigError:
@@ -27,6 +30,16 @@ def refused(table: dict[str, object]) -> ConfigError:
 def test_a_table_becomes_a_value():
     made = parse_options({"port": "tty", "relay": {"delay_ms": 20}}, Options, file="lab.toml", key="")
     assert made == Options(port="tty", relay=Relay(delay_ms=20.0))
+
+
+def test_a_missing_key_is_named_itself():
+    error = refused({"baud": 9600})
+    assert (error.key, error.message) == ("boards.mcu.port", "is missing")
+
+
+def test_where_few_values_can_be_they_are_told():
+    error = refused({"port": "tty", "metered": "plug"})
+    assert (error.key, error.cure) == ("boards.mcu.metered", "Give one of board, wall")
 
 
 def test_an_unknown_key_is_named_with_the_likely_one():
