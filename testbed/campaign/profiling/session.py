@@ -132,8 +132,9 @@ class Session:
             return
         for name in ("plan", "lab_sha256", "model_sha256", "board"):
             if getattr(begun, name) != getattr(now, name):
+                what = name.removesuffix("_sha256")
                 raise ConfigError(
-                    f"was begun with another {name.removesuffix('_sha256')}: {_difference(begun, now, name)}",
+                    f"was begun with another {what}; what differs: {_difference(begun, now, name)}",
                     file=self._journal.file,
                     cure="Give the same arguments as at first, or remove the file and profile again",
                 )
@@ -295,7 +296,9 @@ def _difference(begun: Begun, now: Begun, name: str) -> str:
     """What differs, in a few words."""
     was, is_ = (msgspec.to_builtins(getattr(one, name)) for one in (begun, now))
     if not isinstance(was, dict):
-        return "the file is another one"
+        if name == "lab_sha256":
+            return "a board's or a meter's table in the lab file, or --power-mode"
+        return "its files"
     return ", ".join(
         f"{key} {was.get(key)} then, {is_.get(key)} now" for key in is_ if was.get(key) != is_.get(key)
     )
