@@ -31,6 +31,7 @@ class TaskData:
         images: test inputs, uint8 (n, channels, height, width). labels: int64 (n,); truth: the same as a list.
         input_bytes: size of one input on the link, coded ``raw``.
         models: by name, ready to travel.
+        drawn_from: how many labelled samples the test set is a draw from.
     """
 
     def __init__(self, task: str, folder: Path | None = None) -> None:
@@ -48,6 +49,7 @@ class TaskData:
         self.labels = test.labels.astype(np.int64)
         self.input_bytes = int(self.images[0].nbytes)
         self.truth: list[int] = self.labels.tolist()
+        self.drawn_from = len(self.labels)
         self.models: dict[ModelId, ModelFiles] = {}
         for model in self.catalog.models:
             load_graphs(self.catalog, model.name)  # every file is the one the catalogue names

@@ -91,7 +91,7 @@ def on_this_host(boards: Iterable[BoardFacts]) -> tuple[int, ...]:
 def profile_of(
     facts: BoardFacts, data: Data, model: ModelId, services: Sequence[Service], *, folder: str = ""
 ) -> HwProfile:
-    """A profile from measured service times and the catalogue's accuracies."""
+    """A profile from measured service times and the catalogue's accuracies, those that policies may know beforehand."""
     catalog = data.of(model).catalog
     entry = catalog.model(model)
     return HwProfile(
@@ -102,11 +102,11 @@ def profile_of(
         service=tuple(services),
         accuracy=tuple(
             Quantity(
-                value=exit_.test.accuracy,
+                value=known.accuracy,
                 origin=Origin.MEASURED,
-                source=f"catalogue: {exit_.test.correct} of {exit_.test.samples} test images right",
+                source=f"catalogue: {known.correct} of {known.samples} calibration images right",
             )
-            for exit_ in entry.exits
+            for known in (exit_.calibration for exit_ in entry.exits)
         ),
         sha256=data.models[model].sha256,
         created=datetime.datetime.now(datetime.UTC).date().isoformat(),

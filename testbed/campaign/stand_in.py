@@ -67,11 +67,11 @@ def stand_in(catalog: Catalog, model: str, rungs: Sequence[HwProfile], *, board:
         ),
         accuracy=tuple(
             Quantity(
-                value=exit_.test.accuracy,
+                value=known.accuracy,
                 origin=Origin.MEASURED,
-                source=f"catalogue: {exit_.test.correct} of {exit_.test.samples} test images right",
+                source=f"catalogue: {known.correct} of {known.samples} calibration images right",
             )
-            for exit_ in entry.exits
+            for known in (exit_.calibration for exit_ in entry.exits)
         ),
         sha256=tuple(part.sha256 for part in entry.parts),
         active_w=_assumed(last, last.active_w),

@@ -79,7 +79,9 @@ class VirtualLab:
                     links[board] = msgspec.structs.replace(
                         links[board], up_wire=wire, up_bytes_per_s=wire.mean_bytes_per_s
                     )
-        return VirtualLab(self.lab, self.profiles, links)
+        again = VirtualLab(self.lab, self.profiles, links)
+        again.answers = self.answers
+        return again
 
     @classmethod
     def seen_by(cls, run: Run, lab: LabFile) -> VirtualLab:

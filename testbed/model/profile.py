@@ -183,7 +183,7 @@ class HwProfile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         board: profile folder name, e.g. ``virtual-jetson``; a lab file names it per board.
         service: at least batch 1 at every exit, sorted by (exit, batch).
-        accuracy: per exit, fraction correct on the task's test set, or on the set that its source names.
+        accuracy: per exit, fraction correct on the set that its source names.
         class_accuracy: per exit and class, fraction of that class that is answered correctly, of the same
             origin as ``accuracy``; empty where nobody counted.
         kept_bytes: per part, size of what it hands on for one item; a part ends at the exit of its index.

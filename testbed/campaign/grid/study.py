@@ -2,7 +2,8 @@
 
 A cell is a round trip to the data centre, a load and a number of accuracy targets, and where asked for the rate of the
 way there, the size of an input and the deadline. Every policy of a cell and seed sees the same arrivals, inputs and
-place in a recorded rate. The operating point is the cell that a question is asked about.
+place in a recorded rate, and where asked for the seed's own draw of calibration and test samples. The operating point
+is the cell that a question is asked about.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from testbed.campaign.grid.cells import Cell, Factors
 from testbed.campaign.grid.crossover import Pair, Radio, crossover_figures
 from testbed.campaign.grid.declared import declared_lab
 from testbed.campaign.grid.gain import figures
+from testbed.campaign.grid.redraw import redrawn, with_known_accuracies
 from testbed.campaign.grid.tally import GridRow, Tally
 from testbed.campaign.policies import calibrated, make_policy
 from testbed.campaign.spec import Calibration, Campaign, Measure
-from testbed.campaign.virtual import known_events, modelled_boards
+from testbed.campaign.virtual import VirtualLab, known_events, modelled_boards
 from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import read_lab, read_toml
@@ -30,6 +32,7 @@ from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
 from testbed.model.traces import read_trace
 from testbed.model.wires import Constant, Later
+from testbed.policy.thresholds import ThresholdTable
 from testbed.units import from_ms, from_s, to_s
 from testbed.workload.mix import Workload, stream_requests
 
@@ -37,15 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.campaign.virtual import VirtualLab
     from testbed.model.action import Infer
     from testbed.model.request import Request
     from testbed.model.wires import Wire
-    from testbed.policy.thresholds import ThresholdTable
     from testbed.units import Ns
 
 KIND = "grid"
 FILE = "campaign.toml"
+DRAWS_KEPT = 5
 
 
 class Contender(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,8 +63,9 @@ class GridStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         subject: the contender whose gain over the best baseline is the headline.
-        seeds: of the operating point; other_seeds: of every other cell. limit_s: bound on the time after the last
-            arrival.
+        seeds: of the operating point; other_seeds: of every other cell.
+        redraw: every seed draws calibration and test samples anew from all of both.
+        limit_s: bound on the time after the last arrival.
         crossover: two contenders between which the better one may change with the round trip.
         radios: what sending takes over each, for figures of energy.
     """
@@ -80,6 +83,7 @@ class GridStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int = 1
     seeds: int = 5
     other_seeds: int = 1
+    redraw: bool = False
     limit_s: float = 30.0
     factors: Factors = Factors()
     calibration: Calibration = Calibration()
@@ -118,8 +122,16 @@ def read_grid(folder: Path, *, seed: int | None = None) -> GridStudy:
     return study if seed is None else msgspec.structs.replace(study, seed=seed)
 
 
+class _Draw(Struct, frozen=True):
+    """What belongs to one draw of samples: they themselves, what was calibrated on them, and a lab that knows it."""
+
+    data: Data
+    virtual: VirtualLab
+    thresholds: ThresholdTable | None
+
+
 class Grid:
-    """Everything the trials share: lab, data and thresholds, read once."""
+    """Everything the trials share: lab, data and thresholds, read once, or once a seed."""
 
     def __init__(self, study: GridStudy, folder: Path) -> None:
         """Read lab, profiles and answers, and calibrate.
@@ -128,11 +140,12 @@ class Grid:
             ConfigError: something is missing or wrong.
         """
         self.study = study
-        lab = read_lab((folder / study.lab).resolve())
-        self._data = Data({study.task: None})
-        self._virtual = declared_lab(lab)
-        self._thresholds: ThresholdTable | None = calibrated(_campaign(study, folder), lab, self._data)
-        self._capacity = _capacity(self._virtual)
+        self._lab = read_lab((folder / study.lab).resolve())
+        self._campaign = _campaign(study, folder)
+        self._shipped = Data({study.task: None})
+        self._declared = declared_lab(self._lab)
+        self._draws: dict[int | None, _Draw] = {}
+        self._capacity = _capacity(self._declared)
         self._traces = {
             cell.uplink: read_trace(folder / cell.uplink)
             for cell in (study.operating, *study.factors.cells(study.operating))
@@ -154,15 +167,16 @@ class Grid:
         Raises:
             ConfigError, PolicyError: the policy cannot be made, or broke its contract.
         """
-        study, data = self.study, self._data
-        contender = study.policies[name]
-        virtual = self._virtual.with_way("dc", from_ms(cell.rtt_ms), self._wire(cell, seed))
+        study, contender = self.study, self.study.policies[name]
+        draw = self._draw(seed if study.redraw else None)
+        data = draw.data
+        virtual = draw.virtual.with_way("dc", from_ms(cell.rtt_ms), self._wire(cell, seed))
         policy = make_policy(
             contender.policy,
             contender.options,
             virtual.lab,
             virtual.profiles,
-            self._thresholds,
+            draw.thresholds,
             seed,
             data.truth,
         )
@@ -195,6 +209,7 @@ class Grid:
             policy=name,
             ours=contender.ours,
             seed=seed,
+            drawn_from=data.tasks[study.task].drawn_from,
             dc_busy_frac=busy / max(ended - begun, 1) / max(len(tally.dc), 1),
             loads=sum(board.residency.loads for board in boards.values()),
             cancelled={
@@ -209,6 +224,20 @@ class Grid:
         arrivals = msgspec.structs.replace(base.arrivals, rate_hz=cell.load * self._capacity)
         deadline = base.deadline_ms if cell.deadline_ms is None else cell.deadline_ms
         return msgspec.structs.replace(base, needs=tuple(needs), arrivals=arrivals, deadline_ms=deadline)
+
+    def _draw(self, seed: int | None) -> _Draw:
+        """The samples of a seed, ``None`` for those shipped; a few are kept, since seeds come round again."""
+        found = self._draws.get(seed)
+        if found is None:
+            data = self._shipped if seed is None else redrawn(self._shipped, seed)
+            declared = self._declared
+            known = with_known_accuracies(declared.profiles, data)
+            virtual = VirtualLab(declared.lab, known, declared.links)
+            found = _Draw(data, virtual, calibrated(self._campaign, self._lab, data))
+            while len(self._draws) >= DRAWS_KEPT:
+                del self._draws[next(iter(self._draws))]
+            self._draws[seed] = found
+        return found
 
     def _wire(self, cell: Cell, seed: int) -> Wire | None:
         """The cell's way to the data centre; a recording is taken up where the seed says."""

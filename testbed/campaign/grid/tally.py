@@ -20,11 +20,17 @@ ANSWERED = {Outcome.COMPLETED, Outcome.DEGRADED}
 
 
 class TargetCount(Struct, frozen=True, kw_only=True):
-    """Requests of one accuracy target; ``reached`` unless the whole interval of the accuracy lies below it."""
+    """Requests of one accuracy target; ``reached`` unless the whole interval of the accuracy lies below it.
+
+    Attributes:
+        right: of all requests. answered: of them. different: inputs that the answered ones showed.
+    """
 
     target: float
     requests: int
     right: int
+    answered: int
+    different: int
     reached: bool
     p99_ms: float | None
 
@@ -36,7 +42,8 @@ class GridRow(Struct, frozen=True, kw_only=True):
         p50_ms, p99_ms: of all requests, one that got no answer counting as late for ever; ``None`` if that is what the
             quantile is. p50_ci, p99_ci: their order-statistic 95 % intervals.
         missed_frac: of all requests, those that were answered late or never.
-        meets: no target's whole interval lies below it, and 99 % were answered.
+        meets: no target's whole interval lies below it, and 99 % were answered; under this seed alone.
+        drawn_from: labelled inputs that those of the requests are a draw from.
         offload_frac: of the answers, those that rest on the data centre. dc_busy_frac: of its time.
         uplink_bytes: inputs sent to the data centre, per request.
     """
@@ -45,6 +52,7 @@ class GridRow(Struct, frozen=True, kw_only=True):
     policy: str
     ours: bool
     seed: int
+    drawn_from: int
     requests: int
     answered: int
     p50_ms: float | None
@@ -99,6 +107,7 @@ class Tally:
         policy: str,
         ours: bool,
         seed: int,
+        drawn_from: int,
         dc_busy_frac: float,
         loads: int,
         cancelled: dict[str, int],
@@ -117,6 +126,7 @@ class Tally:
             policy=policy,
             ours=ours,
             seed=seed,
+            drawn_from=drawn_from,
             requests=len(response),
             answered=int(there.sum()),
             p50_ms=_at(response, 0.5),
@@ -144,6 +154,8 @@ def _target_count(target: float, response: np.ndarray, right: np.ndarray, sample
         target=target,
         requests=len(response),
         right=int(right.sum()),
+        answered=answered,
+        different=different,
         reached=upper is not None and upper >= target,
         p99_ms=_at(response, 0.99),
     )

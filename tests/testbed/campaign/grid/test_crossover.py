@@ -83,4 +83,3 @@ def test_figures_are_those_of_the_operating_point_and_its_round_trips() -> None:
     assert found["better_nowhere_p50_seeds"] == 3
     assert found["uplink_bytes_both"] == 1e6
     assert found["radio_mj_lte_both"] == pytest.approx(8 * 76.7)
-    assert found["missed_frac_serial"] == 0.0

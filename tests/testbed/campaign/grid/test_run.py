@@ -21,7 +21,8 @@ def folder(tmp_path_factory):
     head = head[: head.index("[factors]")]
     for old, new in {
         "requests = 10000": "requests = 150",
-        "seeds = 5": "seeds = 1",
+        "\nseeds = 20": "\nseeds = 1",
+        "other_seeds = 5": "other_seeds = 1",
         '"lab.toml"': f'"{FOLDER / "lab.toml"}"',
         '"edgesight-auto"': '"ours"',
     }.items():

@@ -40,6 +40,7 @@ def tally(records, sent_bytes=0):
         policy="p",
         ours=False,
         seed=1,
+        drawn_from=2000,
         dc_busy_frac=0.0,
         loads=0,
         cancelled={},
@@ -81,6 +82,7 @@ def test_a_target_is_missed_when_its_whole_interval_lies_below() -> None:
     assert not row.meets
     (target,) = row.targets
     assert (target.right, target.reached) == (800, False)
+    assert (target.answered, target.different) == (1000, 1000)
 
 
 def test_the_same_input_again_is_no_new_evidence() -> None:

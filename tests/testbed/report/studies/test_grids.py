@@ -35,6 +35,7 @@ def gain(value, load, best="infaas"):
         "seed": 1,
         "gain": value,
         "best": best,
+        "missed_frac": 0.02,
     }
 
 
@@ -71,7 +72,8 @@ def test_the_operating_point_shows_medians_over_seeds(study) -> None:
 def test_the_surface_marks_where_there_is_no_gain(study) -> None:
     surface = grid_tables(study)[2]
     assert [row[3] for row in surface.body] == ["0.800", "2.50", "-"]
-    assert [row[5] for row in surface.body] == ["below 1", "", ""]
+    assert [row[6] for row in surface.body] == ["below 1", "", ""]
+    assert {row[5] for row in surface.body} == {"2.0 %"}
     assert surface.body[2][4] == "no baseline meets the targets"
 
 
