@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from testbed.errors import BoardError
 from testbed.model.action import ExitRule
 from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, to_s
@@ -76,21 +75,13 @@ class ProfileBench:
         """Run the cell's batch once on the next test inputs.
 
         Raises:
-            BoardError: it failed; the cell is named.
+            BoardError: it failed.
         """
         samples = self._next_samples(self.model, cell.batch)
         payload = self.data.of(self.model).inputs(samples)
-        try:
-            return await self.inventory.execute(
-                self.board, self.model, payload, samples, self._rule(cell.exit), lane
-            )
-        except BoardError as error:
-            cure = error.cure or (
-                "If that is too much for it, give smaller batches" if cell.batch > 1 else ""
-            )
-            raise BoardError(
-                f"{cell}: {error.message}", board=self.board, traceback=error.traceback, cure=cure
-            ) from error
+        return await self.inventory.execute(
+            self.board, self.model, payload, samples, self._rule(cell.exit), lane
+        )
 
     async def execute_beside(self, cell: Cell, lane: int) -> None:
         """Run the second model once, batch 1, to its last exit.

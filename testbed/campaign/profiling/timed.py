@@ -16,12 +16,14 @@ from testbed.campaign.profiling.bench import since
 from testbed.campaign.profiling.journal import Block
 from testbed.campaign.profiling.warmup import SHORTEST, find_warmup
 from testbed.campaign.services import on_this_host
+from testbed.errors import BoardError
 from testbed.measure.environment import contended, host_use, snapshot
 from testbed.units import Ns, to_s
 
 if TYPE_CHECKING:
     from testbed.campaign.profiling.bench import ProfileBench
     from testbed.campaign.profiling.plan import Cell
+    from testbed.model.ids import BoardId
 
 LONGEST = 100
 """Executions of a block; with more, blocks would be few."""
@@ -60,7 +62,10 @@ async def run_block(
         nonlocal working
         while ordered[lane] < SHORTEST or (ordered[lane] < most and since(start) < LONG_S):
             ordered[lane] += 1
-            execution = (await bench.execute(cell, lane)).execution
+            try:
+                execution = (await bench.execute(cell, lane)).execution
+            except BoardError as error:
+                raise _named(error, cell, bench.board) from error
             runs.append(_Run(execution.started, execution.finished))
         working -= 1
 
@@ -89,6 +94,12 @@ async def run_block(
         before=before,
         after=await bench.condition(),
     )
+
+
+def _named(error: BoardError, cell: Cell, board: BoardId) -> BoardError:
+    """The same error, with what was executed."""
+    cure = error.cure or ("If that is too much for it, give smaller batches" if cell.batch > 1 else "")
+    return BoardError(f"{cell}: {error.message}", board=board, traceback=error.traceback, cure=cure)
 
 
 def _rate(runs: list[_Run], batch: int) -> float:
