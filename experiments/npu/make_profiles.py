@@ -69,13 +69,18 @@ def profile(model: Model, table: CycleTable) -> HwProfile:
         service=tuple(service(table, exit_, batch) for exit_ in range(len(model.exits)) for batch in BATCHES),
         accuracy=tuple(
             Quantity(
-                value=one.test.correct / one.test.samples,
+                value=one.calibration.correct / one.calibration.samples,
                 origin=Origin.MEASURED,
                 source=(
-                    f"onnxruntime on the {one.test.samples} test images of the zoo: {one.test.correct} right "
-                    "(catalog.toml)"
+                    f"onnxruntime on the {one.calibration.samples} calibration images of the zoo: "
+                    f"{one.calibration.correct} right (catalog.toml)"
                 ),
-                sigma=round(math.sqrt(one.test.accuracy * (1 - one.test.accuracy) / one.test.samples), 4),
+                sigma=round(
+                    math.sqrt(
+                        one.calibration.accuracy * (1 - one.calibration.accuracy) / one.calibration.samples
+                    ),
+                    4,
+                ),
             )
             for one in model.exits
         ),

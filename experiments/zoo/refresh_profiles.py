@@ -26,16 +26,19 @@ _ACCURACY = re.compile(r"^\[\[accuracy\]\]\n(?:[a-z]+ = .*\n)+", re.MULTILINE)
 
 
 def accuracy_block(exit_: dict[str, object]) -> str:
-    """One ``[[accuracy]]`` table: the share correct on the stored test set, with its binomial sigma."""
-    test = exit_["test"]
-    assert isinstance(test, dict)
-    correct, samples = test["correct"], test["samples"]
+    """One ``[[accuracy]]`` table: the share correct on the calibration set, with its binomial sigma.
+
+    Not on the test set: policies read profiles, and must not know beforehand how a test ends.
+    """
+    known = exit_["calibration"]
+    assert isinstance(known, dict)
+    correct, samples = known["correct"], known["samples"]
     share = correct / samples
     return (
         "[[accuracy]]\n"
         f"value = {share:.4f}\n"
         'origin = "measured"\n'
-        f'source = "onnxruntime on the {samples} test images of the zoo: {correct} right (catalog.toml)"\n'
+        f'source = "onnxruntime on the {samples} calibration images of the zoo: {correct} right (catalog.toml)"\n'
         f"sigma = {math.sqrt(share * (1 - share) / samples):.4f}\n"
     )
 

@@ -27,7 +27,7 @@ def test_hashes_and_accuracies_are_those_of_the_zoo(file: Path) -> None:
     profile = load_profile(file)
     model = zoo()[profile.model]
     assert profile.sha256 == tuple(part["sha256"] for part in model["parts"]), CURE
-    counted = [exit_["test"]["correct"] / exit_["test"]["samples"] for exit_ in model["exits"]]
+    counted = [exit_["calibration"]["correct"] / exit_["calibration"]["samples"] for exit_ in model["exits"]]
     assert [quantity.value for quantity in profile.accuracy] == pytest.approx(counted, abs=1e-4), CURE
 
 

@@ -61,7 +61,7 @@ def test_a_profile_comes_back_with_its_origins(tmp_path: Path) -> None:
         ("ms = [1, 2.0, 4.0]", "ms = [1, 5.0, 4.0]", "service[0].ms", "never decrease"),
         ("p = [0.0, 0.5, 1.0]", "p = [0.0, 0.5, 0.5]", "service[0].p", "must increase"),
         ('source = "a guess"', 'source = " "', "service[0].source", "without a source"),
-        ('source = "2,000 images"', "", "accuracy[0]", "source"),
+        ('source = "2,000 images"', "", "accuracy[0].source", "source"),
         ('origin = "assumed"', 'origin = "guessed"', "service[0].origin", "guessed"),
         ("value = 0.8", 'value = "0.8"', "accuracy[0].value", "float"),
         ("[[accuracy]]", "[[accuracy]", "", "not TOML"),
