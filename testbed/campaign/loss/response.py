@@ -17,7 +17,7 @@ from testbed.campaign.loss.live_spec import FEC, LOSSY, TCP
 from testbed.measure.stats import LEVEL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,15 +84,20 @@ def response_rows(live: Live, played: Sequence[Played], seed: int) -> list[Respo
     cells = dict.fromkeys((one.pattern, one.loss) for one in played)
     for pattern, loss in cells:
         mine = {one.transport: one for one in played if (one.pattern, one.loss) == (pattern, loss)}
-        streams = [name for name in mine if name.startswith(TCP)]
-        best = min(streams, key=lambda name: np.quantile(mine[name].response_ms, TAIL))
+        best = best_stream(mine)
         for other in (best, *([FEC] if FEC in mine else [])):
             above, below = mine[LOSSY].response_ms, mine[other].response_ms
-            draws = _tails(live, above, seed) / _tails(live, below, seed)
-            low, high = _interval(draws)
+            draws = tails(live, above, seed) / tails(live, below, seed)
+            low, high = interval(draws)
             frac = float(np.quantile(above, TAIL) / np.quantile(below, TAIL))
             rows.append(RatioRow(pattern=pattern, loss=loss, other=other, frac=frac, low=low, high=high))
     return rows
+
+
+def best_stream(played: Mapping[str, Played]) -> str:
+    """The name of the TCP whose congestion control has the smaller tail."""
+    streams = [name for name in played if name.startswith(TCP)]
+    return min(streams, key=lambda name: np.quantile(played[name].response_ms, TAIL))
 
 
 def response_figures(rows: Sequence[ResponseRow | RatioRow], loss: float) -> dict[str, float]:
@@ -112,7 +117,7 @@ def response_figures(rows: Sequence[ResponseRow | RatioRow], loss: float) -> dic
 
 def _row(live: Live, one: Played, seed: int) -> ResponseRow:
     p50, p95, p99 = np.quantile(one.response_ms, [0.5, 0.95, TAIL]).tolist()
-    low, high = _interval(_tails(live, one.response_ms, seed))
+    low, high = interval(tails(live, one.response_ms, seed))
     answered = ~one.unanswered
     up = one.counts["up"]
     networks = one.response_ms.reshape(live.networks, -1)
@@ -137,7 +142,7 @@ def _row(live: Live, one: Played, seed: int) -> ResponseRow:
     )
 
 
-def _tails(live: Live, response_ms: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+def tails(live: Live, response_ms: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
     """Tail of each resample of the clients, shape (resamples,)."""
     rng = np.random.default_rng([seed, 6])
     clients = len(response_ms)
@@ -145,6 +150,7 @@ def _tails(live: Live, response_ms: NDArray[np.float64], seed: int) -> NDArray[n
     return np.array([np.quantile(response_ms[draw], TAIL) for draw in draws])
 
 
-def _interval(draws: NDArray[np.float64]) -> tuple[float, float]:
+def interval(draws: NDArray[np.float64]) -> tuple[float, float]:
+    """Where 95 % of the resamples lie."""
     low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return low, high

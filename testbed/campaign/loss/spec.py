@@ -52,6 +52,9 @@ class LossStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         loss: the headline's. buckets: shares of a picture up to which a threshold of its own holds; what lost more
             goes to the backend.
         splits: random halves of the images, one for thresholds and the other for the test. z: margin.
+        limits: shares of a picture, and keeps: points below the accuracy without loss, for which the drop and what it
+            costs in escalations are computed at the headline's loss (`testbed.campaign.loss.operating`). goal_pt: drop
+            that one of the keeps is chosen for, on the calibration halves.
         live: response times over emulated networks, beside all that; ``None`` leaves them out.
     """
 
@@ -77,6 +80,9 @@ class LossStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     loss: float = 0.05
     splits: int = 50
     z: float = Z
+    limits: tuple[float, ...] = ()
+    keeps: tuple[float, ...] = ()
+    goal_pt: float = 2.0
     live: Live | None = None
 
 
@@ -94,6 +100,9 @@ def read_loss_study(folder: Path, *, seed: int | None = None) -> LossStudy:
         ("targets", not _within(study.targets), "Targets in (0, 1]"),
         ("losses", not _within(study.losses), "Shares of packets in (0, 1]"),
         ("buckets", not _within(study.buckets), "Shares of a picture in (0, 1]"),
+        ("limits", not all(0 <= limit <= 1 for limit in study.limits), "Shares of a picture in [0, 1]"),
+        ("keeps", not all(0 <= points < 100 for points in study.keeps), "Points in [0, 100)"),
+        ("goal_pt", not 0 <= study.goal_pt < 100, "Points in [0, 100)"),
         ("frontends", not study.frontends, "Name at least one model"),
         ("patterns", not study.patterns, "iid, bursts, or both"),
         ("fill", study.fill not in study.fills, "One of fills"),

@@ -14,7 +14,9 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.loss.escalated import EscalatedRow, escalated_figures, escalated_rows
 from testbed.campaign.loss.live import play_live
+from testbed.campaign.loss.operating import OperatingRow, operating_figures, operating_rows
 from testbed.campaign.loss.pictures import Sent, arrived, losses, mean_of, send, whole, worst_of
 from testbed.campaign.loss.response import (
     LeftOutRow,
@@ -68,10 +70,11 @@ class AnswerRow(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True):
-    """Rows of both kinds, and what the pictures were like."""
+    """Rows of each kind, and what the pictures were like."""
 
     answers: list[AnswerRow]
     thresholds: list[ThresholdRow]
+    operating: list[OperatingRow]
     pictures: dict[str, float]
 
 
@@ -87,12 +90,14 @@ def run_loss(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
     given = folder_set(folder / study.folder, models) if study.folder else shipped_set(study.task, models)
     result = loss_rows(study, given, progress)
     found = figures(study, result)
-    live: list[ResponseRow | RatioRow | LeftOutRow] = []
+    live: list[ResponseRow | RatioRow | EscalatedRow | LeftOutRow] = []
     if study.live is not None:
         played, why_not = play_live(study, study.live, given.pictures, folder / CAMPAIGN_FILE, progress)
         responses = response_rows(study.live, played, study.seed)
         found |= response_figures(responses, study.loss)
-        live = [*responses]
+        escalated = escalated_rows(study.live, played, result.operating, study.seed)
+        found |= escalated_figures(escalated)
+        live = [*responses, *escalated]
         if why_not:
             progress.note(f"response times are left out: {why_not}")
             live.append(LeftOutRow(reason=why_not))
@@ -106,7 +111,10 @@ def run_loss(folder: Path, out: Path, *, seed: int | None, progress: Progress) -
             seed=study.seed,
             spec=msgspec.to_builtins(study),
             models={name: [model.sha256] for name, model in given.models.items()},
-            rows=[msgspec.to_builtins(row) for row in (*result.answers, *result.thresholds, *live)],
+            rows=[
+                msgspec.to_builtins(row)
+                for row in (*result.answers, *result.thresholds, *result.operating, *live)
+            ],
             figures=found,
         ),
         source=root(),
@@ -159,10 +167,12 @@ def loss_rows(study: LossStudy, given: PictureSet, progress: Progress) -> Result
         progress.advance()
     progress.done()
     thresholds = threshold_rows(study, labels, scores[study.backend], buckets, cases)
+    operating = operating_rows(study, labels, scores[study.backend], buckets, cases)
     packets = [len(one.packets) for one in sent]
     return Result(
         answers,
         thresholds,
+        operating,
         {
             "pictures": float(len(sent)),
             "packets_per_picture": float(np.mean(packets)),
@@ -177,7 +187,7 @@ def figures(study: LossStudy, result: Result) -> dict[str, float]:
 
     ``edge_drop_pt_*``: of the first frontend alone, by pattern and fill.
     """
-    found = dict(result.pictures)
+    found = dict(result.pictures) | operating_figures(result.operating)
     mine = [row for row in result.thresholds if row.loss == study.loss and row.promised]
     for name, aware in (("lossy_accuracy_drop_pt", True), ("lossy_accuracy_drop_blind_pt", False)):
         drops = [row.drop_pt for row in mine if row.aware is aware and row.drop_pt is not None]

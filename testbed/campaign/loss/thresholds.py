@@ -91,18 +91,19 @@ def threshold_rows(
         order = np.random.default_rng([study.seed, 4, split]).permutation(len(labels))
         known, test = order[:half], order[half:]
         for frontend in study.frontends:
-            table = _table(study, frontend, labels, backend, buckets[frontend], known)
+            table = table_of(study, study.targets, frontend, labels, backend, buckets[frontend], known)
             first = buckets[frontend][0].scores
             intact = Answers(first.max(axis=1), first.argmax(axis=1) == labels)
             for target in study.targets:
                 rows = {b.lost_frac: _find(table, target, b.lost_frac) for b in buckets[frontend]}
                 if not rows[0.0].margin:
                     continue
-                clean, _ = _mixture(intact, right, test, _tau(rows[0.0]))
+                known_taus = {edge: tau_of(row) for edge, row in rows.items()}
+                clean, _ = mixture(intact, right, test, known_taus[0.0])
                 for place, case in enumerate(cases[frontend]):
                     for aware in (True, False):
-                        tau = _taus(rows, case.shares[test]) if aware else _tau(rows[0.0])
-                        accuracy, offload = _mixture(case.answers, right, test, tau)
+                        tau = taus_of(known_taus, case.shares[test]) if aware else known_taus[0.0]
+                        accuracy, offload = mixture(case.answers, right, test, tau)
                         found.setdefault((frontend, target, place, aware), []).append(
                             (accuracy, offload, clean)
                         )
@@ -117,15 +118,16 @@ def threshold_rows(
     ]
 
 
-def _table(
+def table_of(
     study: LossStudy,
+    targets: Sequence[float],
     frontend: str,
     labels: NDArray[np.int64],
     backend: NDArray[np.float32],
     buckets: Sequence[Bucket],
     known: NDArray[np.intp],
 ) -> ThresholdTable:
-    """Thresholds of all buckets, from the known images."""
+    """Thresholds of all buckets for these targets, from the known images."""
     return merge(
         *(
             calibrate(
@@ -134,7 +136,7 @@ def _table(
                 frontends={frontend: [bucket.scores[known]]},
                 backend=study.backend,
                 backend_scores=backend[known],
-                targets=study.targets,
+                targets=targets,
                 z=study.z,
                 lost_frac=bucket.lost_frac,
             )
@@ -149,19 +151,20 @@ def _find(table: ThresholdTable, target: float, lost_frac: float) -> Threshold:
     return row
 
 
-def _tau(row: Threshold) -> float:
+def tau_of(row: Threshold) -> float:
+    """How sure an answer must be; never sure enough where the plan is the backend alone."""
     return np.inf if row.tau is None else row.tau
 
 
-def _taus(rows: Mapping[float, Threshold], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+def taus_of(rows: Mapping[float, float], shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """The threshold for each picture: of the smallest bucket that covers its loss; beyond all, none is enough."""
     edges = np.array(sorted(rows))
-    taus = np.array([*(_tau(rows[edge]) for edge in edges.tolist()), np.inf])
+    taus = np.array([*(rows[edge] for edge in edges.tolist()), np.inf])
     found: NDArray[np.float64] = taus[np.searchsorted(edges, shares - 1e-9)]
     return found
 
 
-def _mixture(
+def mixture(
     edge: Answers, backend: NDArray[np.bool_], test: NDArray[np.intp], tau: float | NDArray[np.float64]
 ) -> tuple[float, float]:
     """Accuracy, and the share that the backend answers."""

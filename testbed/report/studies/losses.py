@@ -16,7 +16,15 @@ _WORDS = {"none": "nothing", "iid": "each on its own", "bursts": "in bursts"}
 
 def loss_tables(study: Study) -> tuple[Table, ...]:
     """Models without loss, answers under loss, thresholds, response times."""
-    tables = (_whole(study), _edge(study), _thresholds(study), _responses(study), _ratios(study))
+    tables = (
+        _whole(study),
+        _edge(study),
+        _thresholds(study),
+        _operating(study),
+        _responses(study),
+        _ratios(study),
+        _escalated(study),
+    )
     return tuple(table for table in tables if table.body)
 
 
@@ -109,6 +117,83 @@ def _thresholds(study: Study) -> Table:
             "thresholds reach without loss on the same images, with where 95 % of the splits lie (splits share images: "
             "no confidence interval)",
             *_left_out(study),
+        ),
+    )
+
+
+def _operating(study: Study) -> Table:
+    return Table(
+        title="What a smaller drop costs: limits on loss, and thresholds that keep near the accuracy without loss",
+        head=(
+            "rule",
+            "value",
+            "frontend",
+            "target",
+            "lost",
+            "drop, points",
+            "calibrated",
+            "offloaded",
+            "no loss",
+        ),
+        body=tuple(
+            (
+                row["rule"],
+                words.number(row["value"]),
+                row["frontend"],
+                words.percent(row["target"]),
+                _WORDS[row["pattern"]],
+                words.estimated(
+                    Estimate(value=row["drop_pt"], low=row["drop_low_pt"], high=row["drop_high_pt"]),
+                    signed=True,
+                ),
+                words.number(row["known_drop_pt"]),
+                words.percent(row["offload_frac"]),
+                words.percent(row["whole_offload_frac"]),
+            )
+            for row in study.rows
+            if row["what"] == "operating" and row["promised"]
+        ),
+        names=3,
+        remarks=(
+            "limit: above this share the backend answers; keep: points given away at most, by calibration; "
+            f"chosen: in each split the loosest keep within {study.spec.get('goal_pt', 2.0):g} points on the "
+            "calibration half (calibrated); offloaded over the reliable path",
+        ),
+    )
+
+
+def _escalated(study: Study) -> Table:
+    return Table(
+        title="P99 of the lossy path with its escalations over that of TCP with its own",
+        head=(
+            "rule",
+            "value",
+            "frontend",
+            "target",
+            "lost",
+            "drop, points",
+            "p99",
+            "TCP's",
+            "ratio, 95 % interval",
+        ),
+        body=tuple(
+            (
+                row["rule"],
+                words.number(row["value"]),
+                row["frontend"],
+                words.percent(row["target"]),
+                _WORDS[row["pattern"]],
+                words.number(row["drop_pt"]),
+                words.number(row["p99_ms"]),
+                words.number(row["other_p99_ms"]),
+                words.estimated(Estimate(value=row["frac"], low=row["low"], high=row["high"])),
+            )
+            for row in study.rows
+            if row["what"] == "escalated"
+        ),
+        names=3,
+        remarks=(
+            "modelled: played response times; the offloaded share takes one more over TCP, drawn from the seed",
         ),
     )
 

@@ -150,3 +150,41 @@ def test_what_is_left_out_is_said_with_the_reason() -> None:
     (*_, thresholds) = loss_tables(msgspec.structs.replace(LOSS, rows=rows))
     assert "left out: network namespaces need root" in thresholds.remarks[-1]
     assert "no live table" in loss_tables(LOSS)[-1].remarks[-1]
+
+
+OPERATING = {
+    "what": "operating",
+    "rule": "chosen",
+    "value": 0.5,
+    "frontend": "small",
+    "target": 0.75,
+    "pattern": "iid",
+    "loss": 0.05,
+    "promised": 50,
+    "drop_pt": 1.05,
+    "drop_low_pt": -3.2,
+    "drop_high_pt": 5.9,
+    "known_drop_pt": 1.51,
+    "offload_frac": 0.257,
+    "whole_offload_frac": 0.0,
+}
+
+
+def test_what_a_smaller_drop_costs_has_a_table_and_what_was_never_promised_no_row() -> None:
+    empty = OPERATING | dict.fromkeys([name for name in OPERATING if name.endswith(("_pt", "_frac"))])
+    rows = [*LOSS.rows, OPERATING, empty | {"promised": 0, "rule": "limit"}]
+    (table,) = [
+        one for one in loss_tables(msgspec.structs.replace(LOSS, rows=rows)) if "smaller drop" in one.title
+    ]
+    assert len(table.body) == 1
+    assert table.body[0][:5] == ("chosen", "0.500", "small", "75.0 %", "each on its own")
+    assert "25.7 %" in table.body[0]
+
+
+def test_the_tail_with_escalations_has_a_table() -> None:
+    row = {**OPERATING, "what": "escalated", "p99_ms": 400.0, "other_p99_ms": 500.0}
+    row |= {"frac": 0.8, "low": 0.7, "high": 0.9, "other": "tcp bbr"}
+    tables = loss_tables(msgspec.structs.replace(LOSS, rows=[*LOSS.rows, row]))
+    (table,) = [one for one in tables if "escalations" in one.title]
+    assert table.body[0][6:8] == ("400", "500")
+    assert "modelled" in table.remarks[0]
