@@ -28,13 +28,14 @@ from testbed.coordinator.residency import Residency
 from testbed.coordinator.simulate import ON_COORDINATOR, Costs, VirtualTrial
 from testbed.errors import ConfigError
 from testbed.model import event as ev
+from testbed.model.action import Transport
 from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin
 from testbed.model.profile import ProfileBook
 from testbed.model.record import TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.reader import read_events, read_run
-from testbed.store.schema import LOAD, BoardSeen, Drawn, Note, TrialStart, Window
+from testbed.store.schema import LOAD, LOSSY_AS_RELIABLE, BoardSeen, Drawn, Note, TrialStart, Window
 from testbed.store.writer import RunWriter
 from testbed.units import Ns, from_s
 from testbed.workload.mix import fingerprint, stream_requests
@@ -229,6 +230,8 @@ def play_virtual(
         for board, (table, _) in virtual.lab.boards.items():
             journal.write(BoardSeen(facts=_facts(board, table.kind, table.site)))
         journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
+        if options.get("transport") == Transport.LOSSY.value:
+            journal.write(Note(t=0, text=LOSSY_AS_RELIABLE))
         tally = _Tally(journal, progress)
         progress.start(f"{trial.policy} (virtual time)", campaign.workload.requests)
         boards = modelled_boards(virtual, data, trial.seed)

@@ -215,3 +215,9 @@ class Footer(Struct, frozen=True, kw_only=True):
     figures: dict[str, float] = {}
     sha256: dict[str, str] = {}
     schema: int = SCHEMA
+
+
+LOSSY_AS_RELIABLE = (
+    "Virtual time loses no packets: lossy orders took the time and the accuracy of reliable ones."
+)
+"""Text of a note in trials where that matters; reports repeat it."""

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.campaign.virtual import run_in_virtual_time
 from testbed.model.execution import Step
 from testbed.model.request import Outcome
+from testbed.report.tables import analyse
 from testbed.store.reader import Run, read_run
+from testbed.store.schema import LOSSY_AS_RELIABLE
 from tests.flow.conftest import start
 
 if TYPE_CHECKING:
@@ -109,3 +112,9 @@ def test_without_loss_a_confident_answer_stands(run: Run) -> None:
     (attempt,) = run.trials
     alone = [r for r in attempt.records if len(r.steps) == 1 and r.steps[0].board == "jetson"]
     assert any(record.steps[0].lost_frac == 0 for record in alone)
+
+
+def test_virtual_time_says_that_it_loses_nothing(run: Run, module_path: Path) -> None:
+    made = run_in_virtual_time(module_path / "lossy", after=run.folder, out=module_path / "virtual")
+    assert LOSSY_AS_RELIABLE in analyse(read_run(made)).notes
+    assert LOSSY_AS_RELIABLE not in analyse(run).notes
