@@ -109,7 +109,7 @@ def test_a_file_that_was_not_built_or_was_changed_is_named(write, tmp_path):
         ('ip = "npu_0"', 'pi = "npu_0"', "pi"),
         ('kind = "edge-npu"', 'kind = "dpu"', "kind"),
         ('kind = "edge-npu"', 'kind = "stream"', "input"),
-        ('bitstream = "z.bit"', "", "build[0]"),
+        ('bitstream = "z.bit"', "", "build[0].bitstream"),
     ],
 )
 def test_what_is_wrong_is_named(write, old, new, key):
