@@ -20,7 +20,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.signals.loads import LOADS, Load, executions, square
-from benchmarks.signals.meters import BASE_NS, ORIN_NX, TAIL_S, TYPES, Ina3221, Seen, Type
+from benchmarks.signals.meters import BASE_NS, TAIL_S, Ina3221, Seen
+from benchmarks.signals.types import ORIN_NX, TYPES, Type
 from benchmarks.signals.zeus import zeus_joules
 from benchmarks.verdict import arguments, conclude
 from testbed.measure.attribute import attribute, cut

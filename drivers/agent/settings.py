@@ -179,7 +179,7 @@ def output_of(command: list[str], seconds: float) -> str:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=True
         )
     except subprocess.CalledProcessError as error:
-        said = " / ".join(f"{error.stdout}\n{error.stderr}".split("\n")).strip(" /")[:400]
+        said = f"{error.stdout}\n{error.stderr}".strip().replace("\n", " / ")[:400]
         raise SettingError(f"{' '.join(command)} failed: {said}") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SettingError(f"{' '.join(command)} failed: {error}") from error

@@ -109,8 +109,8 @@ class Chosen(Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: one is not.
         """
-        for path, sha256 in zip(self.files, self.sha256, strict=True):
-            _verify(path, sha256)
+        for key, path, sha256 in zip(_PINS, self.files, self.sha256, strict=False):
+            _verify(key, path, sha256)
 
 
 def read_overlay(file: Path) -> Overlay:
@@ -183,8 +183,11 @@ def choose(overlay: Overlay, board: str, file: Path) -> Chosen:
     raise ConfigError(f"no build for {board!r}", file=file, key="build", cure=did_you_mean(board, types))
 
 
-def _verify(path: Path, sha256: str) -> None:
-    key = {".hwh": "hwh_sha256", ".npz": "golden.sha256"}.get(path.suffix, "bitstream_sha256")
+_PINS = ("bitstream_sha256", "hwh_sha256", "golden.sha256")
+"""Keys of the hashes of `Chosen.files`, in their order."""
+
+
+def _verify(key: str, path: Path, sha256: str) -> None:
     if not sha256:
         raise ConfigError(
             f"no {path.name} has been built",

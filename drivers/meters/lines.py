@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 
 import serial
 
-from testbed.errors import MeterError, SampleError
+from testbed.errors import ConfigError, MeterError, SampleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _LONGEST_LINE = 1 << 16
 _PIECE = 1 << 12
@@ -76,7 +77,7 @@ def open_lines(where: str, *, baud: int = 9600, end: str = "\n", seconds: float 
     """
     if "::" in where:
         return _VisaLines(where, end, seconds)
-    if not is_way(where):
+    if not _is_way(where):
         raise MeterError(f"{where!r} names no way to an instrument", cure=WAYS)
     parts = urlsplit(where)
     if parts.scheme == "tcp" and parts.hostname and parts.port:
@@ -84,8 +85,17 @@ def open_lines(where: str, *, baud: int = 9600, end: str = "\n", seconds: float 
     return _serial(where.partition("://")[2], baud, end)
 
 
-def is_way(where: str) -> bool:
-    """Whether a text is one of `WAYS`; nothing is opened."""
+def check_way(where: str, file: Path, key: str) -> None:
+    """Look at a table's ``where``; nothing is opened.
+
+    Raises:
+        ConfigError: it is none of `WAYS`.
+    """
+    if not _is_way(where):
+        raise ConfigError(f"{where!r} names no way to an instrument", file=file, key=key, cure=WAYS)
+
+
+def _is_way(where: str) -> bool:
     if "::" in where:
         return True
     parts = urlsplit(where)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
-from drivers.meters.lines import WAYS, is_way
+from drivers.meters.lines import check_way
 from testbed.errors import ConfigError
 from testbed.model.lab import parse_options
 from testbed.model.meter import MeterTraits, RailTraits, SampleKind
@@ -74,9 +74,7 @@ def options_of(spec: MeterSpec, kind: type[OptionsT]) -> OptionsT:
     if not 1 <= options.period_ms < math.inf:
         cure = "Give milliseconds, e.g. 100"
         raise ConfigError("must be at least 1", file=spec.file, key=f"{key}.period_ms", cure=cure)
-    if not is_way(options.where):
-        text = f"{options.where!r} names no way to an instrument"
-        raise ConfigError(text, file=spec.file, key=f"{key}.where", cure=WAYS)
+    check_way(options.where, spec.file, f"{key}.where")
     return options
 
 

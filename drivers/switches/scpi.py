@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from drivers.meters.lines import WAYS, ask, is_way, open_lines
+from drivers.meters.lines import ask, check_way, open_lines
 from testbed.errors import ConfigError, MeterError
 from testbed.model.lab import parse_options
 
@@ -56,9 +56,7 @@ def scpi(spec: SwitchSpec) -> PowerSwitch:
             raise ConfigError(
                 "not an order", file=spec.file, key=f"{key}.{name}", cure="Write one SCPI command"
             )
-    if not is_way(options.where):
-        text = f"{options.where!r} names no way to an instrument"
-        raise ConfigError(text, file=spec.file, key=f"{key}.where", cure=WAYS)
+    check_way(options.where, spec.file, f"{key}.where")
     return ScpiSwitch(spec.name, options)
 
 

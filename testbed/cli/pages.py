@@ -52,38 +52,44 @@ def reported(folder: Path) -> tuple[Analysis, dict[str, Any], Exit]:
     Raises:
         OSError: the pages cannot be written.
     """
-    from testbed.report.html import write_html
     from testbed.report.json import to_json
-    from testbed.report.junit import write_junit
-    from testbed.report.tables import analyse
-    from testbed.store.reader import read_run
 
-    read = read_run(run_folder(folder))
-    analysis = analyse(read)
-    write_html(analysis, folder / REPORT_FILE)
-    write_junit(analysis, folder / JUNIT_FILE)
-    return analysis, to_json(analysis), _code(read, analysis)
+    analysis, code = _analysed(folder)
+    _write(analysis, folder)
+    return analysis, to_json(analysis), code
 
 
 def show(terminal: Terminal, folder: Path) -> tuple[dict[str, Any], Exit]:
     """Write a run's pages and show its tables; its JSON document and the exit code it stands for."""
     from testbed.report.console import to_console
-    from testbed.report.html import write_html
     from testbed.report.json import to_json
-    from testbed.report.junit import write_junit
+
+    analysis, code = _analysed(folder)
+    terminal.show(*to_console(analysis))
+    try:
+        _write(analysis, folder)
+        terminal.note(f"report: {folder / REPORT_FILE}")
+    except OSError as error:  # an archive may be read-only; its figures are there all the same
+        terminal.note(f"no page was written: {folder}: {error.strerror}")
+    return to_json(analysis), code
+
+
+def _analysed(folder: Path) -> tuple[Analysis, Exit]:
+    """A run's analysis, and the exit code that it stands for."""
     from testbed.report.tables import analyse
     from testbed.store.reader import read_run
 
     read = read_run(run_folder(folder))
     analysis = analyse(read)
-    terminal.show(*to_console(analysis))
-    try:
-        write_html(analysis, folder / REPORT_FILE)
-        write_junit(analysis, folder / JUNIT_FILE)
-        terminal.note(f"report: {folder / REPORT_FILE}")
-    except OSError as error:  # an archive may be read-only; its figures are there all the same
-        terminal.note(f"no page was written: {folder}: {error.strerror}")
-    return to_json(analysis), _code(read, analysis)
+    return analysis, _code(read, analysis)
+
+
+def _write(analysis: Analysis, folder: Path) -> None:
+    from testbed.report.html import write_html
+    from testbed.report.junit import write_junit
+
+    write_html(analysis, folder / REPORT_FILE)
+    write_junit(analysis, folder / JUNIT_FILE)
 
 
 def _code(run: Run, analysis: Analysis) -> Exit:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.errors import StoreError
+from testbed.store.writer import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +21,7 @@ def write_profile(profile: HwProfile, file: Path) -> None:
     Raises:
         StoreError: the folder cannot be written.
     """
-    fresh = file.with_suffix(".toml.new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(profile_text(profile), "utf-8")
-        fresh.replace(file)
-    except OSError as error:
-        cure = "Give --out a folder that may be written"
-        raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
+    write_atomically(file, profile_text(profile).encode())
 
 
 def profile_text(profile: HwProfile) -> str:

@@ -54,11 +54,7 @@ def write_study(folder: Path, study: Study, *, source: Path) -> None:
     if path.exists():
         raise StoreError("holds a study already", file=path, cure="Give another folder with --out")
     whole = msgspec.structs.replace(study, git_commit=git_state(source)[0], versions=versions())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror}", file=path) from error
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(whole), indent=1) + b"\n")
 
 
 def read_study(folder: Path) -> Study:

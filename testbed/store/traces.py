@@ -12,6 +12,7 @@ History of ``schema``: 1, the first.
 
 from __future__ import annotations
 
+import io
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,11 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from testbed.errors import ConfigError, StoreError
+from testbed.errors import ConfigError
 from testbed.model.energy import UNKNOWN_METER, PowerTrace
 from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
+from testbed.store.writer import write_atomically
 from testbed.units import Ns
 
 if TYPE_CHECKING:
@@ -70,21 +72,15 @@ def save_trace(kept: KeptTrace, file: Path) -> None:
         bound=trace.bound,
         traits=trace.traits,
     )
-    fresh = file.with_suffix(".new")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("wb") as out:
-            np.savez_compressed(
-                out,
-                t=trace.t,
-                power_w=trace.power_w,
-                windows=np.array(kept.windows, dtype=np.int64).reshape(-1, 2),
-                about=np.array(msgspec.json.encode(about).decode()),
-            )
-        fresh.replace(file)
-    except OSError as error:
-        cure = "Give --out a folder that may be written"
-        raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
+    out = io.BytesIO()
+    np.savez_compressed(
+        out,
+        t=trace.t,
+        power_w=trace.power_w,
+        windows=np.array(kept.windows, dtype=np.int64).reshape(-1, 2),
+        about=np.array(msgspec.json.encode(about).decode()),
+    )
+    write_atomically(file, out.getvalue())
 
 
 def load_trace(file: Path) -> KeptTrace:

@@ -305,21 +305,32 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write the whole file or leave the old one: temporary file, fsync, rename, fsync of the folder.
 
     Raises:
-        StoreError: the disk is full, or gone.
+        StoreError: the folder cannot be written, or the disk is full or gone.
     """
     partial = path.with_name(path.name + ".partial")
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        _write_all(fd, data, partial)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            _write_all(fd, data, partial)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """What to say of a file that cannot be made or written."""
+    return StoreError(
+        f"cannot be written: {error.strerror}", file=path, cure="Choose a folder that may be written"
+    )
 
 
 def _hashes_before(folder: Path, fresh: dict[str, str]) -> dict[str, str]:

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from testbed.campaign.grid.cells import Cell
+from testbed.campaign.grid.tally import ENOUGH_ANSWERED
 from testbed.measure.stats import wilson_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testbed.campaign.grid.tally import GridRow
-
-ENOUGH_ANSWERED = 0.99
 
 
 class Gain(Struct, frozen=True, kw_only=True):

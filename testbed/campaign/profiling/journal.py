@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from testbed.campaign.profiling.plan import Cell, Plan
 from testbed.errors import StoreError
+from testbed.store.writer import cannot_write
 from testbed.units import Ns
 
 if TYPE_CHECKING:
@@ -170,8 +171,7 @@ class Journal:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
-            cure = "Give --out a folder that may be written"
-            raise StoreError(f"cannot be written: {error.strerror}", file=file, cure=cure) from error
+            raise cannot_write(file, error) from error
         try:
             self._take(resume)
         except BaseException:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from benchmarks.signals.loads import square
-from benchmarks.signals.meters import BASE_NS, TYPES
+from benchmarks.signals.meters import BASE_NS
+from benchmarks.signals.types import TYPES
 from testbed.measure.trace import total_trace
 
 

@@ -83,5 +83,5 @@ def test_defaults_are_left_out_and_shipped_profiles_survive_the_round_trip(tmp_p
 
 def test_a_place_that_cannot_be_written_is_named_with_a_cure(tmp_path):
     (tmp_path / "b").write_text("a file, no folder")
-    with pytest.raises(StoreError, match=r"m\.toml: cannot be written: .*--out"):
+    with pytest.raises(StoreError, match=r"m\.toml: cannot be written: .*Choose a folder"):
         write_profile(full(), tmp_path / "b" / "m.toml")

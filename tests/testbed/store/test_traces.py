@@ -65,5 +65,5 @@ def test_what_is_no_trace_is_refused(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named_with_a_cure(tmp_path):
     (tmp_path / "b").write_text("a file, no folder")
-    with pytest.raises(StoreError, match=r"m\.npz: cannot be written: .*--out"):
+    with pytest.raises(StoreError, match=r"m\.npz: cannot be written: .*Choose a folder"):
         save_trace(kept(), tmp_path / "b" / "m.npz")
