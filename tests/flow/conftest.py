@@ -11,10 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def shrink(folder: Path, requests: int, rate_hz: float = 90, policies: str = "") -> Path:
-    """The shipped campaign with fewer requests, beside a copy of nothing: its lab is the shipped one."""
+def shrink(
+    folder: Path, requests: int, rate_hz: float = 90, policies: str = "", boards: tuple[str, ...] = ()
+) -> Path:
+    """The shipped campaign with fewer requests on the shipped lab, or on those of its boards that are named."""
+    folder.mkdir(parents=True, exist_ok=True)
     text = (ROOT / "experiments" / "00-hello" / "campaign.toml").read_text()
     lab = ROOT / "experiments" / "labs" / "virtual.toml"
+    if boards:
+        head, *blocks = lab.read_text().split("\n[boards.")
+        kept = [block for block in blocks if block.partition("]")[0] in boards]
+        assert len(kept) == len(boards)
+        lab = folder / "lab.toml"
+        lab.write_text("\n[boards.".join([head, *kept]))
     for old, new in (
         ("requests = 2000", f"requests = {requests}"),
         ("rate_hz = 90", f"rate_hz = {rate_hz}"),
@@ -27,7 +36,6 @@ def shrink(folder: Path, requests: int, rate_hz: float = 90, policies: str = "")
         text = text.replace(old, new)
     if policies:
         text = text.replace('policies = ["edgesight", "edge-only", "dc-only"]', f"policies = {policies}")
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "campaign.toml").write_text(text)
     return folder
 

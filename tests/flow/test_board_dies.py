@@ -47,13 +47,15 @@ class Saboteur(Silent):
     async def _kill(self) -> None:
         faults = self.bench.inventory.boards["jetson"].faults
         await faults.stall(0.3)
-        await asyncio.sleep(0.15)  # at 90 a second some dozen requests are now under way on it
+        await asyncio.sleep(0.15)  # at 90 a second a dozen requests are now under way on it
         await faults.kill_agent()
 
 
 @pytest.mark.timeout(90)
 async def test_the_agent_is_killed_and_every_request_still_ends_once(tmp_path: Path) -> None:
-    campaign = read_campaign(shrink(tmp_path / "hello", REQUESTS, policies='["edgesight"]'))
+    """On the one edge board there is, so that something is under way on it whenever it dies."""
+    folder = shrink(tmp_path / "hello", REQUESTS, policies='["edgesight"]', boards=("jetson", "host"))
+    campaign = read_campaign(folder)
     lab, data, saboteur = read_lab(campaign.lab), Data(campaign.tasks), Saboteur(60)
     async with open_lab(lab, data, seed=1, warmup=1, progress=saboteur) as bench:
         saboteur.bench = bench
