@@ -217,13 +217,15 @@ class Channel:
                 self._put(content)
         elif kind == PICTURE:
             fragment = unpack(content[1:])
-            first, through = self._gatherings.add(fragment, len(content), time.monotonic_ns())
-            if first:
+            taken = self._gatherings.add(fragment, len(content), time.monotonic_ns())
+            if taken.first:
                 message = self._pictures.accepted(fragment.action)
                 with self._lock:
                     for part in answers(fragment.action, message):
                         self._put(part)
-            for one in through:
+            if taken.strips is not None:
+                self._pictures.begin(taken.strips, fragment.segments)
+            for one in taken.through:
                 self._pictures.put(one, self.tell)
 
     def _do_what_is_due(self) -> None:

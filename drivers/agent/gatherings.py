@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from testbed.wire.datagrams import Order, decode_order
 from testbed.wire.fragments import Gathering
+from testbed.wire.strips import ROWS, Strips
 
 if TYPE_CHECKING:
     from testbed.wire.fragments import Fragment
@@ -23,12 +24,30 @@ _MOST_WAIT_NS = 10_000_000_000
 
 
 class Through(NamedTuple):
-    """A picture of which nothing more is awaited; ``began`` as given with its first packet [ns]."""
+    """A picture of which nothing more is awaited.
+
+    Attributes:
+        began: as given with its first packet [ns]. strips: of what came, if the order is to decode it by rows.
+    """
 
     action: int
     order: Order
     gathering: Gathering
     began: int
+    strips: Strips | None = None
+
+
+class Taken(NamedTuple):
+    """What a packet brought.
+
+    Attributes:
+        first: it is the first of its picture. through: pictures of which nothing more is awaited now.
+        strips: of its picture, where its segments can be decoded while others are on their way.
+    """
+
+    first: bool = False
+    through: tuple[Through, ...] = ()
+    strips: Strips | None = None
 
 
 class _Open:
@@ -37,9 +56,11 @@ class _Open:
     def __init__(self, fragment: Fragment, now: int, size: int) -> None:
         self.order = decode_order(bytes(fragment.order))
         self.gathering = Gathering(fragment)
-        self.through = Through(fragment.action, self.order, self.gathering, now)
+        shape = fragment.shape
+        strips = Strips(shape) if self.order.decode == ROWS else None
+        self.through = Through(fragment.action, self.order, self.gathering, now, strips)
         self.due = now + min(self.order.wait_us * 1000, _MOST_WAIT_NS)
-        self.held = size
+        self.held = size if strips is None else size + 3 * shape.width * shape.height
 
 
 class Gatherings:
@@ -56,21 +77,22 @@ class Gatherings:
         """When to look again [ns], if nothing comes before."""
         return min((one.due for one in self._open.values()), default=None)
 
-    def add(self, fragment: Fragment, size: int, now: int) -> tuple[bool, list[Through]]:
-        """Take a packet of ``size`` bytes: whether it is the first of its picture, and what is through now.
+    def add(self, fragment: Fragment, size: int, now: int) -> Taken:
+        """Take a packet of ``size`` bytes.
 
         Raises:
             RemoteWireError: its order cannot be read, or it contradicts an earlier packet of its picture.
         """
         action = fragment.action
         if action in self._ended:
-            return False, []
+            return Taken()
         one = self._open.get(action)
-        first = one is None
+        first = new = one is None
         if one is None:
             one = self._open[action] = _Open(fragment, now, size)
-            self._held += size
+            self._held += one.held
         elif one.gathering.add(fragment):
+            new = True
             one.held += size
             self._held += size
         if fragment.number == fragment.packets - 1:
@@ -78,7 +100,8 @@ class Gatherings:
         ended = [self._end(action)] if one.gathering.complete else []
         while len(self._open) > _MOST or (self._held > _MOST_BYTES and len(self._open) > 1):
             ended.append(self._end(next(iter(self._open))))
-        return first, ended
+        early = new and action in self._open
+        return Taken(first, tuple(ended), one.through.strips if early else None)
 
     def late(self, now: int) -> list[Through]:
         """What is through because nothing more is waited for."""

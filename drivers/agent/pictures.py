@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
 import traceback
+from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.errors import TestbedError
@@ -14,13 +16,14 @@ from testbed.wire import messages as m
 from testbed.wire.picture import fit, lost_rows, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from drivers.agent.gatherings import Through
     from drivers.agent.ledger import Ledger
     from drivers.agent.outlet import Outlet
     from drivers.agent.residency import Residency
     from testbed.wire import Message
+    from testbed.wire.strips import Strips
 
     Tell = Callable[[int, Message], None]
 
@@ -38,7 +41,9 @@ class Pictures:
         self._residency = residency
         self._outlet = outlet
         self._now_ns = now_ns
-        self._queue: queue.Queue[tuple[Through, Tell]] = queue.Queue(_QUEUE_LENGTH)
+        self._through: deque[tuple[Through, Tell]] = deque()
+        self._early: deque[tuple[Strips, Mapping[int, bytes]]] = deque()
+        self._work: queue.SimpleQueue[None] = queue.SimpleQueue()  # one for each entry of both
         self._running = False
 
     def accepted(self, action: int) -> Message:
@@ -47,19 +52,36 @@ class Pictures:
         self._outlet.post(message)
         return message
 
+    def begin(self, strips: Strips, segments: Mapping[int, bytes]) -> None:
+        """Decode segments of a picture that is still coming, once nothing else is to do."""
+        if len(self._early) < _QUEUE_LENGTH:
+            self._early.append((strips, segments))
+            self._wake()
+
     def put(self, through: Through, tell: Tell) -> None:
         """Queue a picture; ``tell`` sends a message about it as datagrams."""
+        if len(self._through) >= _QUEUE_LENGTH:
+            self._fail(through, tell, "busy", f"{_QUEUE_LENGTH} pictures wait to be decoded", post=True)
+            return
+        self._through.append((through, tell))
+        self._wake()
+
+    def _wake(self) -> None:
+        self._work.put(None)
         if not self._running:
             self._running = True
             threading.Thread(target=self._run, name="pictures", daemon=True).start()
-        try:
-            self._queue.put_nowait((through, tell))
-        except queue.Full:
-            self._fail(through, tell, "busy", f"{_QUEUE_LENGTH} pictures wait to be decoded", post=True)
 
     def _run(self) -> None:
         while True:
-            through, tell = self._queue.get()
+            self._work.get()
+            if not self._through:
+                strips, segments = self._early.popleft()
+                # Whatever is wrong with a segment happens again, and is told, when its picture is through.
+                with contextlib.suppress(Exception):
+                    strips.add(segments)
+                continue
+            through, tell = self._through.popleft()
             try:
                 self._carry_out(through, tell)
             except TestbedError as error:
@@ -70,7 +92,7 @@ class Pictures:
 
     def _carry_out(self, through: Through, tell: Tell) -> None:
         """Raises what the picture's own fault is."""
-        action, order, gathering, began = through
+        action, order, gathering, began = through[:4]
         received, begin = self._now_ns(), time.monotonic_ns()
         lost_frac = gathering.lost_frac
         if lost_frac > order.most_lost:
@@ -78,7 +100,12 @@ class Pictures:
             self._fail(through, tell, "lost", text)
             return
         shape, there = gathering.first.shape, gathering.segments
-        pixels = fit(restore(shape, there, order.fill, order.mean), order.shape)
+        if through.strips is None:
+            picture = restore(shape, there, order.fill, order.mean)
+        else:
+            through.strips.add(there)
+            picture = through.strips.finish(order.fill, order.mean)
+        pixels = fit(picture, order.shape)
         decoded = time.monotonic_ns()
         if order.start_us and decoded - began > order.start_us * 1000:
             self._fail(through, tell, "window", "it was not there by the latest start")

@@ -13,6 +13,7 @@ from testbed.units import US
 from testbed.wire.datagrams import LIMIT_BYTES, Order, check_action, encode_order
 from testbed.wire.fragments import pack
 from testbed.wire.picture import FILLS, encode
+from testbed.wire.strips import DECODES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class LossyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             the last one has overtaken.
         most_lost: share of a picture that may be missing; above it the board does not execute, and the order fails.
         fill: what stands in the place of what was lost. mean: values for the fill ``mean``, one for each channel.
+        decode: ``whole`` when nothing more is awaited, or ``rows`` as they come, which leaves the board less to do
+            after the last packet and takes it more in all.
         pace_mbit: packets leave at this rate, so that they do not overrun a queue on the way.
         silence_ms: and a round trip twice: an order of which the board says nothing for so long after its last packet
             has failed, everything lost.
@@ -53,6 +56,7 @@ class LossyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     most_lost: float = 0.3
     fill: Literal["grey", "mean", "nearest", "linear"] = "grey"
     mean: tuple[int, ...] = ()
+    decode: Literal["whole", "rows"] = "whole"
     pace_mbit: float = 100.0
     silence_ms: float = 150.0
     address: str = ""
@@ -98,6 +102,7 @@ def packets_of(flight: Flight, picture: Picture, options: LossyOptions, now: Ns)
         most_lost=options.most_lost,
         fill=FILLS.index(options.fill),
         mean=options.mean,
+        decode=DECODES.index(options.decode),
     )
     number = check_action(flight.number)
     return pack(number, shape, segments, encode_order(told), options.packet_bytes)

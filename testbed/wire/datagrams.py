@@ -35,7 +35,7 @@ MOST_PARTS = 32
 _MOST_OPEN = 256
 
 _HEAD = struct.Struct(">BIBB")
-_ORDER = Layout("str u8 f64[] u64 u32[] u32 u32 u32 f64 u8 u8[]")
+_ORDER = Layout("str u8 f64[] u64 u32[] u32 u32 u32 f64 u8 u8[] u8")
 
 
 class Order(NamedTuple):
@@ -47,7 +47,7 @@ class Order(NamedTuple):
         wait_us: from the first packet on, for the others. gap_us: once the last one is there, for any that it overtook.
         start_us: from the first packet on, the execution must have been queued; 0 for no such bound.
         most_lost: share of the picture that may be missing. fill: index into `testbed.wire.picture.FILLS`.
-        mean: value for the fill ``mean``, one for each channel.
+        mean: value for the fill ``mean``, one for each channel. decode: index into `testbed.wire.strips.DECODES`.
     """
 
     model: str
@@ -61,6 +61,7 @@ class Order(NamedTuple):
     most_lost: float
     fill: int
     mean: Sequence[int] = ()
+    decode: int = 0
 
 
 def encode_order(order: Order) -> bytes:

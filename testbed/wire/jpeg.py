@@ -147,6 +147,11 @@ def header(shape: Shape) -> bytes:
     return b"".join(parts)
 
 
+def alone(shape: Shape, units: int) -> bytes:
+    """Everything before a segment that is a picture of its own: so many units side by side."""
+    return header(shape._replace(width=units * shape.unit, height=shape.unit, interval=units))
+
+
 def lost_frac(shape: Shape, there: Iterable[int]) -> float:
     """Share of the picture's units that lie in segments which are not there."""
     across, down = shape.units

@@ -31,7 +31,7 @@ kind = "virtual-jetson"
 site = "edge"
 models = ["cnn-small"]
 profiles = "virtual-jetson"
-lossy = { units = 1, packet_bytes = 192, fill = "nearest", wait_ms = 40, most_lost = 0.4 }
+lossy = { units = 1, packet_bytes = 192, fill = "nearest", wait_ms = 40, most_lost = 0.4, decode = "rows" }
 [boards.jetson.network]
 up = { delay_ms = 2, LOSS }
 down = { delay_ms = 2 }

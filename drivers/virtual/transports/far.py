@@ -139,8 +139,7 @@ class FarClient(asyncio.DatagramProtocol):
             self._peer = addr
             if content[:1] == bytes((PICTURE,)):
                 fragment = unpack(content[1:])
-                _, through = self._gatherings.add(fragment, len(content), now)
-                for one in through:
+                for one in self._gatherings.add(fragment, len(content), now).through:
                     self._answer_to(one.action, one.gathering)
             elif content[:1] == bytes((CODED,)):
                 for restored in self._coded.add(read(content[1:]), now):

@@ -20,6 +20,7 @@ from testbed.model.lab import parse_options
 from testbed.policy import EDGE
 from testbed.wire.datagrams import Order, encode_order
 from testbed.wire.picture import FILLS, fit
+from testbed.wire.strips import DECODES, ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,15 +43,18 @@ class Way(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     packet_bytes: int = 1200
     fill: str = "grey"
     mean: tuple[int, ...] = ()
+    decode: str = "whole"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
 
         Raises:
-            ValueError: an unknown fill.
+            ValueError: an unknown fill or way of decoding.
         """
         if self.fill not in FILLS:
             raise ValueError(f"fill must be one of {', '.join(FILLS)}")
+        if self.decode not in DECODES:
+            raise ValueError(f"decode must be one of {', '.join(DECODES)}")
 
     def packets(self, order_bytes: int) -> Packets:
         """The same as a study of loss has it."""
@@ -79,7 +83,7 @@ def way_of(lab: LabFile) -> Way:
             f"{len(found)} kinds of lossy tables at the edge, where calibration.lost_fracs needs one",
             file=lab.file,
             key="boards",
-            cure="Give all edge boards the same quality, units, packet_bytes, fill and mean, or drop lost_fracs",
+            cure=f"Give all edge boards the same {', '.join(Way.__struct_fields__)}, or drop lost_fracs",
         )
     return found.pop()
 
@@ -102,7 +106,8 @@ def degrade(
         sent = send(image, way.packets(order_bytes))
         gone = worst_of(sent, lost_frac, (seed, 2, index))
         shares[index] = sent.share(gone)
-        out[index] = fit(arrived(sent, gone, (way.fill,), way.mean)[way.fill], image.shape)
+        found = arrived(sent, gone, (way.fill,), way.mean, by_rows=way.decode == DECODES[ROWS])
+        out[index] = fit(found[way.fill], image.shape)
     return out, shares
 
 

@@ -13,6 +13,7 @@ from testbed.wire.fragments import pack, unpack
 from testbed.wire.jpeg import Shape
 from testbed.wire.jpeg import lost_frac as share_of
 from testbed.wire.picture import FILLS, conceal, encode, lost, restore
+from testbed.wire.strips import Strips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,11 +63,16 @@ def whole(sent: Sent) -> NDArray[np.uint8]:
 
 
 def arrived(
-    sent: Sent, gone: Sequence[int], fills: Sequence[str], mean: Sequence[int]
+    sent: Sent, gone: Sequence[int], fills: Sequence[str], mean: Sequence[int], *, by_rows: bool = False
 ) -> dict[str, NDArray[np.uint8]]:
-    """The picture without some packets, decoded once and concealed in several ways."""
+    """The picture without some packets, decoded once, whole or by rows, and concealed in several ways."""
     there = sent.without(gone)
-    raw = restore(sent.shape, there, 0)
+    if by_rows:
+        strips = Strips(sent.shape)
+        strips.add(there)
+        raw = strips.finish(0)
+    else:
+        raw = restore(sent.shape, there, 0)
     hole = lost(sent.shape, there)
     found = {}
     for fill in fills:

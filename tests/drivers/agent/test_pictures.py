@@ -12,9 +12,11 @@ from testbed.wire import messages as m
 from testbed.wire.datagrams import Order
 from testbed.wire.fragments import Gathering, pack, unpack
 from testbed.wire.picture import encode
+from testbed.wire.strips import Strips
 
 ORDER = Order("m", 0, (0.5,), 7, (1, 32, 32), 0, 0, 0, 0.5, 0)
-SHAPE, SEGMENTS = encode(np.add.outer(np.arange(32), np.arange(32) * 5).astype(np.uint8), quality=80)
+PICTURE = np.add.outer(np.arange(32), np.arange(32) * 5).astype(np.uint8)
+SHAPE, SEGMENTS = encode(PICTURE, quality=80)
 
 
 class Outlet:
@@ -34,6 +36,28 @@ class Residency:
         assert not claim
         self.taken.put(entry)
         return self.refusal
+
+
+class Told:
+    """Stands for the strips of a picture: says when it is their turn."""
+
+    def __init__(self, done):
+        self.done = done
+
+    def add(self, segments):
+        self.done.set()
+
+
+class Held(Told):
+    """Keeps the thread."""
+
+    def __init__(self, done, held):
+        super().__init__(done)
+        self.held = held
+
+    def add(self, segments):
+        super().add(segments)
+        assert self.held.wait(20)
 
 
 def through(action=1, order=ORDER, packets=None):
@@ -75,6 +99,34 @@ def test_rows_that_were_lost_as_a_whole_are_handed_on(parts):
     assert entry.lost_rows == 0xFF << 24
     given = np.frombuffer(entry.infer.input.data, np.uint8).reshape(32, 32)
     assert (given[24:] == 128).all()
+
+
+def test_rows_that_came_early_are_decoded_before_the_picture_is_through(parts):
+    pictures, _, residency, _ = parts
+    done, strips = threading.Event(), Strips(SHAPE)
+    pictures.begin(strips, {0: SEGMENTS[0], 1: b"\xff\xd8"})  # whatever comes of it, nothing is told yet
+    pictures.begin(Told(done), {})
+    assert done.wait(20)
+    assert strips.there == {0}
+    pictures.put(through(packets=3)._replace(strips=strips), lambda action, message: None)
+    entry = residency.taken.get(timeout=20)
+    assert strips.there == {0, 1, 2}
+    given = np.frombuffer(entry.infer.input.data, np.uint8).reshape(32, 32)
+    assert (given[24:] == 128).all()
+    assert np.abs(given[:24].astype(int) - PICTURE[:24]).mean() < 4
+
+
+def test_early_rows_that_nobody_has_time_for_are_left_to_the_end(parts):
+    pictures, _, residency, _ = parts
+    held, entered = threading.Event(), threading.Event()
+    pictures.begin(Held(entered, held), {})
+    assert entered.wait(20)
+    strips = Strips(SHAPE)
+    for place, segment in enumerate(SEGMENTS * 100):
+        pictures.begin(strips, {place % SHAPE.segments: segment})
+    pictures.put(through()._replace(strips=strips), lambda action, message: None)
+    held.set()
+    assert residency.taken.get(timeout=20).report["lost_frac"] == 0.0
 
 
 def test_what_fails_is_told_both_ways(parts):

@@ -56,7 +56,7 @@ def test_any_content_is_an_answer_or_refused(content):
         Answers().take(content)
     except RemoteWireError:
         return
-    assert len(content) > 7
+    assert len(content) >= 7  # a head; the first of several parts may be empty
 
 
 def test_numbers_end():
