@@ -56,6 +56,10 @@ class ConfigError(TestbedError):
         return f"{where}: {super().__str__()}" if where else super().__str__()
 
 
+class UnknownKeyError(ConfigError):
+    """A table has a key that nothing reads."""
+
+
 class LinkError(TestbedError):
     """Bytes could not be carried: refused, timed out, cut, or the other side is not who it should be.
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from rich.markup import escape
@@ -39,7 +39,7 @@ def boards(terminal: Terminal, *, lab: str) -> None:
     read = read_lab(resources.lab(lab))
     drivers = {group: sorted(entry_points(group=f"testbed.{group}").names) for group in GROUPS}
     leases = lease_rows(read)
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "kind": table.kind,
             "site": table.site,
@@ -49,6 +49,12 @@ def boards(terminal: Terminal, *, lab: str) -> None:
             "options": options,
             "meters": {meter: one.kind for meter, (one, _) in read.meters.items() if one.feeds == name},
             "switches": {switch: one.kind for switch, (one, _) in read.switches.items() if one.feeds == name},
+            "no_driver": [
+                one.kind
+                for group, tables in (("meters", read.meters), ("switches", read.switches))
+                for one, _ in tables.values()
+                if one.feeds == name and one.kind not in drivers[group]
+            ],
             "lease": leases[name],
         }
         for name, (table, options) in read.boards.items()
@@ -64,6 +70,8 @@ def boards(terminal: Terminal, *, lab: str) -> None:
         models = ", ".join(read.boards[name][0].models)
         instruments = (*read.meters.items(), *read.switches.items())
         beside = ", ".join(one for one, (about, _) in instruments if about.feeds == name) or "-"
+        if row["no_driver"]:
+            beside += f" [red](no driver of kind {', '.join(row['no_driver'])})[/red]"
         profiles = str(row["profiles"] or "measured at start")
         told = escape(str(leases[name]["told"]))
         shown.add_row(name, kind, str(row["site"]), models, profiles, beside, told)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from testbed.errors import ConfigError, did_you_mean
+from testbed.errors import ConfigError, UnknownKeyError, did_you_mean
 from testbed.model.ids import BoardId, ModelId, TaskId
 from testbed.model.meter import MeterTraits
 from testbed.model.profile import HwProfile
@@ -156,13 +156,14 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         file, key: where the table stands, for the error.
 
     Raises:
-        ConfigError: unknown key (with a did-you-mean), missing key, or wrong type.
+        UnknownKeyError: unknown key, with a did-you-mean.
+        ConfigError: missing key, or wrong type.
     """
     names = msgspec.structs.fields(kind)  # type: ignore[arg-type]
     known = {field.encode_name for field in names}
     for name in mapping:
         if name not in known:
-            raise ConfigError(
+            raise UnknownKeyError(
                 "unknown key", file=file, key=f"{key}.{name}" if key else name, cure=did_you_mean(name, known)
             )
     try:
@@ -174,7 +175,7 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         unknown = _UNKNOWN_FIELD.fullmatch(text)
         if unknown is not None:
             cure = did_you_mean(unknown["name"], _fields_at(kind, inner))
-            raise ConfigError(
+            raise UnknownKeyError(
                 "unknown key", file=file, key=f"{dotted}.{unknown['name']}", cure=cure
             ) from error
         missing = _MISSING_FIELD.fullmatch(text)

@@ -16,7 +16,7 @@ from testbed.campaign.profiling.identity import provenance_of
 from testbed.campaign.profiling.journal import EnergySeen, Journal
 from testbed.campaign.profiling.session import Session
 from testbed.campaign.progress import Progress, Silent
-from testbed.errors import ConfigError, did_you_mean
+from testbed.errors import ConfigError, UnknownKeyError, did_you_mean
 from testbed.model.origin import Origin
 from testbed.store.provenance import sha256_of
 
@@ -77,10 +77,10 @@ def profile_board(
     except ConfigError as error:
         if power_mode is None or error.key != f"boards.{plan.board}.power_mode":
             raise
-        told = error.message.partition(".")[0]
-        unknown = f"boards of kind {table.kind!r} have none" if told == "unknown key" else told
+        none = isinstance(error, UnknownKeyError)
+        message = f"boards of kind {table.kind!r} have none" if none else error.message
         cure = "Leave it out, or name a board that has power modes (testbed doctor lists what can be set)"
-        raise ConfigError(unknown, key="--power-mode", cure=cure) from error
+        raise ConfigError(message, key="--power-mode", cure=cure) from error
 
 
 async def _profile(

@@ -30,6 +30,19 @@ def test_boards_shows_a_kind_nobody_drives(tmp_path):
     assert "boards.b.kind" in done.stderr
 
 
+def test_boards_shows_instruments_nobody_drives(tmp_path):
+    lab = tmp_path / "lab.toml"
+    lab.write_text(
+        'schema = 1\nname = "x"\n[boards.b]\nkind = "local"\nsite = "edge"\nmodels = []\n'
+        '[meters.wall]\nkind = "abacus"\nfeeds = "b"\n[switches.plug]\nkind = "lever"\nfeeds = "b"\n'
+    )
+    shown = call("boards", "--lab", lab).stdout
+    assert "abacus" in shown
+    assert "lever" in shown
+    document = json.loads(call("boards", "--lab", lab, "--json").stdout)
+    assert document["boards"]["b"]["no_driver"] == ["abacus", "lever"]
+
+
 def test_doctor_examines_one_board_and_finds_nothing(experiment):
     done = invoke("doctor", "near", "--lab", experiment / "lab.toml", "--json")
     assert done.returncode == 0, done.stderr
