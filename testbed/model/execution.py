@@ -56,7 +56,7 @@ class Execution(Struct, frozen=True, gc=False, kw_only=True):
     notes: dict[str, float] = {}
 
 
-class Step(Struct, frozen=True, gc=False, kw_only=True):
+class Step(Struct, frozen=True, gc=False):
     """What one execution told about one request; failed attempts are steps too.
 
     Attributes:
