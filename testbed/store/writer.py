@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from testbed.model.record import Alignment, TrialStatus
     from testbed.store.schema import Entry
 
-EVENT_BUFFER_BYTES = 64 * 1024
+EVENTS_AT_ONCE = 64
 """An event log is only good for replay once its trial is finished, so it may lose its tail in a crash."""
+
+_NO_LENGTH = bytes(4)
 
 BLOCK_BYTES = 256 * 1024
 """What a buffered journal collects before it writes."""
@@ -145,15 +147,13 @@ class EventLog:
         """Create the file."""
         self.path = path
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        self._buffer = bytearray()
+        self._waiting: list[Logged] = []
         self._encoder = msgspec.msgpack.Encoder()
 
     def write(self, entry: Logged) -> None:
-        """Append one event or decision; buffered."""
-        data = self._encoder.encode(entry)
-        self._buffer += len(data).to_bytes(4, "little")
-        self._buffer += data
-        if len(self._buffer) >= EVENT_BUFFER_BYTES:
+        """Append one event or decision; encoded together with others, when there are enough of them."""
+        self._waiting.append(entry)
+        if len(self._waiting) >= EVENTS_AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
@@ -162,9 +162,15 @@ class EventLog:
         Raises:
             StoreError: the disk is full or gone.
         """
-        if self._buffer:
-            _write_all(self._fd, self._buffer, self.path)
-            self._buffer = bytearray()
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            block = bytearray()
+            for entry in waiting:
+                at = len(block)
+                block += _NO_LENGTH
+                self._encoder.encode_into(entry, block, -1)
+                block[at : at + 4] = (len(block) - at - 4).to_bytes(4, "little")
+            _write_all(self._fd, block, self.path)
 
     def close(self) -> None:
         """Flush and let go; idempotent."""

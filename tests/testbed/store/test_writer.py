@@ -20,7 +20,7 @@ from testbed.model.event import NetworkSeen, Tick
 from testbed.model.record import TrialStatus
 from testbed.store.reader import read_events, read_run
 from testbed.store.schema import Decided, Footer, Note
-from testbed.store.writer import BLOCK_BYTES, EVENT_BUFFER_BYTES, RunWriter
+from testbed.store.writer import BLOCK_BYTES, EVENTS_AT_ONCE, RunWriter
 from tests.testbed.store.synthetic import header, record_of, requests_of, start, write_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -138,11 +138,11 @@ def test_events_and_decisions_come_back_in_order_with_infinities(tmp_path):
 
 def test_events_are_buffered_and_bounded(tmp_path):
     with RunWriter.create(tmp_path / "run", header()) as run, run.begin(start("a", "a", requests=0)) as trial:
-        trial.events.write(Tick(t=1))
-        assert trial.events.path.stat().st_size == 0
-        for t in range(EVENT_BUFFER_BYTES // 8):
+        for t in range(EVENTS_AT_ONCE - 1):
             trial.events.write(Tick(t=t))
-        assert trial.events.path.stat().st_size >= EVENT_BUFFER_BYTES
+        assert trial.events.path.stat().st_size == 0
+        trial.events.write(Tick(t=EVENTS_AT_ONCE))
+        assert trial.events.path.stat().st_size > EVENTS_AT_ONCE
 
 
 def test_a_full_disk_is_a_store_error(tmp_path):
