@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from benchmarks.verdict import arguments, conclude
 from drivers.virtual.network.forwarder import ForwarderConfig
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
 from drivers.virtual.network.process import Network
 from drivers.virtual.network.tun import why_not
+from testbed.model.losses import LossOptions
 
 PORT = 9000
 HEADERS = 28

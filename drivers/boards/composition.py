@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct
 
-from drivers.session.lossy import LossyOptions
+from testbed.model.datagrams import LossyOptions
 from testbed.model.lab import BoardSpec, CheckResult, ModelFiles, parse_options
 from testbed.ports import Link
 from testbed.units import MS, Ns

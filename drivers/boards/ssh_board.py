@@ -16,8 +16,8 @@ from drivers.links.endpoint import SshConfig, resolve
 from drivers.links.hostkey import dial
 from drivers.links.login import hang_up, verify
 from drivers.links.ssh import choose_transport, ssh_link
-from drivers.session.lossy import LossyOptions
 from testbed.errors import BoardError, ConfigError
+from testbed.model.datagrams import LossyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

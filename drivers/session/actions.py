@@ -10,11 +10,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
 from drivers.session.ledger import Flight, Ledger
-from drivers.session.outcome import NO_TABLE, execution_of, infer_message, refusal_of
+from drivers.session.outcome import execution_of, infer_message, refusal_of
 from testbed.errors import BoardError
 from testbed.model import event as ev
 from testbed.model.action import Transport
-from testbed.model.execution import WINDOW_MISSED
+from testbed.model.execution import NO_TABLE, WINDOW_MISSED
 from testbed.model.origin import Origin
 from testbed.units import MS, S
 from testbed.wire import messages as m

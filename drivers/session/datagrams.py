@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from drivers.session.fates import Fates
     from drivers.session.ledger import Flight
-    from drivers.session.lossy import LossyOptions, Picture
+    from drivers.session.lossy import Picture
+    from testbed.model.datagrams import LossyOptions
     from testbed.units import Ns
 
     Between: TypeAlias = Callable[[str, int], Awaitable[tuple[str, int]]]

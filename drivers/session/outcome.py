@@ -11,7 +11,7 @@ from msgspec import structs
 
 from testbed.errors import BoardError
 from testbed.model.action import Sample, Transport
-from testbed.model.execution import NO_DATAGRAMS, Execution, ItemResult
+from testbed.model.execution import NO_DATAGRAMS, NO_TABLE, Execution, ItemResult
 from testbed.model.origin import Origin
 from testbed.wire import Tensor
 from testbed.wire import messages as m
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from testbed.model.action import Infer
     from testbed.units import Ns
 
-NO_TABLE = "its table in the lab file has no `lossy`"
 _NOTHING = ItemResult(label=-1, confidence=0.0)
 _NUMBERS = (int, float)
 _ORIGINS = {origin.value: origin for origin in Origin}

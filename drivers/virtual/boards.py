@@ -20,7 +20,6 @@ from drivers.boards.composition import CommonOptions, Composition, Probe, option
 from drivers.boards.jetson import jetson_settings
 from drivers.boards.serial import SerialOptions, serial_composition
 from drivers.boards.ssh_board import SshOptions, ssh_composition
-from drivers.session.lossy import LossyOptions
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.faults import Faults
 from drivers.virtual.late import LateLink
@@ -29,6 +28,7 @@ from drivers.virtual.machine.config import MachineConfig, Rail
 from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
 from testbed.errors import ConfigError
+from testbed.model.datagrams import LossyOptions
 from testbed.model.lab import BoardSpec
 from testbed.units import MS, US
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from testbed.campaign.data import Data
 from testbed.campaign.design import design
+from testbed.campaign.loss.channels import channel_of
 from testbed.campaign.pages import first_page, last_page
 from testbed.campaign.policies import calibrated, check_policies, make_policy
 from testbed.campaign.progress import Progress, Silent
@@ -23,6 +24,7 @@ from testbed.campaign.spec import read_campaign
 from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import read_lab
+from testbed.coordinator.lossy_board import LossyBoard
 from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
 from testbed.coordinator.residency import Residency
 from testbed.coordinator.simulate import ON_COORDINATOR, Costs, VirtualTrial
@@ -35,7 +37,7 @@ from testbed.model.profile import ProfileBook
 from testbed.model.record import TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.reader import read_events, read_run
-from testbed.store.schema import LOAD, LOSSY_AS_RELIABLE, BoardSeen, Drawn, Note, TrialStart, Window
+from testbed.store.schema import LOAD, LOSSES_MODELLED, BoardSeen, Drawn, Note, TrialStart, Window
 from testbed.store.writer import RunWriter
 from testbed.units import Ns, from_s
 from testbed.workload.mix import fingerprint, stream_requests
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.campaign.design import Trial
+    from testbed.campaign.loss.calibration import Way
+    from testbed.campaign.loss.inputs import LossyInputs
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.record import RequestRecord
@@ -64,6 +68,7 @@ class VirtualLab:
         self.profiles = profiles
         self.links = links
         self.answers: dict[str, Answers] = {}
+        self.inputs: dict[Way, LossyInputs] = {}
 
     def with_way(self, site: str, rtt: Ns, wire: Wire | None = None) -> VirtualLab:
         """The same lab with another way to the boards of a site.
@@ -81,7 +86,7 @@ class VirtualLab:
                         links[board], up_wire=wire, up_bytes_per_s=wire.mean_bytes_per_s
                     )
         again = VirtualLab(self.lab, self.profiles, links)
-        again.answers = self.answers
+        again.answers, again.inputs = self.answers, self.inputs
         return again
 
     @classmethod
@@ -104,6 +109,7 @@ class VirtualLab:
                         rtt=entry.rtt,
                         up_bytes_per_s=entry.up_bytes_per_s,
                         down_bytes_per_s=entry.down_bytes_per_s,
+                        loss_frac=entry.loss_frac,
                     )
         for board, table_name in lab.tables.items():
             if table_name in links:
@@ -231,7 +237,7 @@ def play_virtual(
             journal.write(BoardSeen(facts=_facts(board, table.kind, table.site)))
         journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
         if options.get("transport") == Transport.LOSSY.value:
-            journal.write(Note(t=0, text=LOSSY_AS_RELIABLE))
+            journal.write(Note(t=0, text=LOSSES_MODELLED))
         tally = _Tally(journal, progress)
         progress.start(f"{trial.policy} (virtual time)", campaign.workload.requests)
         boards = modelled_boards(virtual, data, trial.seed)
@@ -269,24 +275,25 @@ def play_virtual(
 
 def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, ModelledBoard]:
     """A board for each of the lab's, every one with a stream of random numbers of its own."""
-    answers, boards = virtual.answers, {}  # what a model answers is the same in every trial
+    answers: dict[str, Answers] = virtual.answers  # what a model answers is the same in every trial
+    boards: dict[str, ModelledBoard] = {}
     streams = np.random.SeedSequence([seed, 0x51]).spawn(len(virtual.lab.boards))
     for (board, (table, _)), stream in zip(virtual.lab.boards.items(), streams, strict=True):
         for model in table.models:
             if model not in answers:
                 answers[model] = Answers(data.of(model).test_scores(model))
-        boards[board] = ModelledBoard(
+        link = virtual.links[board]
+        profiles = {model: virtual.profiles.rows[board, model] for model in table.models}
+        parts = (
             board,
-            virtual.links[board],
-            {model: virtual.profiles.rows[board, model] for model in table.models},
+            link,
+            profiles,
             {model: answers[model] for model in table.models},
             np.random.default_rng(stream),
-            Residency(
-                {model: virtual.profiles.rows[board, model] for model in table.models},
-                table.resident,
-                table.memory_bytes,
-            ),
+            Residency(profiles, table.resident, table.memory_bytes),
         )
+        channel = channel_of(virtual.lab, board, link, data, virtual.inputs, seed)
+        boards[board] = ModelledBoard(*parts) if channel is None else LossyBoard(*parts, channel)
     return boards
 
 
@@ -304,6 +311,7 @@ def known_events(virtual: VirtualLab) -> list[ev.CoreEvent]:
                 rtt=link.rtt,
                 up_bytes_per_s=link.up_bytes_per_s,
                 down_bytes_per_s=link.down_bytes_per_s,
+                loss_frac=link.loss_frac,
             )
         )
     return events

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from testbed.coordinator.residency import Residency
 from testbed.model.energy import Energy
-from testbed.model.execution import Execution, ItemResult
+from testbed.model.event import Failed
+from testbed.model.execution import NO_DATAGRAMS, NO_TABLE, Execution, ItemResult
 from testbed.model.origin import Origin
 from testbed.model.profile import Service, service_at
 from testbed.model.wires import Constant, Unlimited, Wire
@@ -27,7 +28,9 @@ from testbed.units import Ns, S, to_s
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from testbed.coordinator.datagrams import Channel
     from testbed.model.action import ExitRule, Infer, Item
+    from testbed.model.event import CoreEvent
     from testbed.model.ids import BoardId, ModelId
     from testbed.model.profile import HwProfile
 
@@ -39,13 +42,14 @@ FIRST_DRAWS = 32
 
 
 class LinkModel(Struct, frozen=True, kw_only=True):
-    """The way to a board, without loss.
+    """The way to a board; reliable orders lose nothing on it.
 
     Attributes:
         rtt: round trip of an empty message [ns]. up_bytes_per_s, down_bytes_per_s: ``inf`` where nothing limits.
         reply_bytes: size of an answer on the way back.
         up_wire: whose rate changes over time, instead of ``up_bytes_per_s``, which is its mean then. Each board takes
             a copy.
+        loss_frac: share of packets that lossy orders to it have lost.
     """
 
     rtt: Ns = 0
@@ -53,16 +57,19 @@ class LinkModel(Struct, frozen=True, kw_only=True):
     down_bytes_per_s: float = float("inf")
     reply_bytes: int = 128
     up_wire: Wire | None = None
+    loss_frac: float = 0.0
 
 
 class Answers:
     """Stored predictions of one model, laid out for look-ups by sample.
 
     Args:
-        scores: per exit float (n, classes), softmax.
+        scores: per exit float (n, classes), softmax. lost_frac: share of the inputs that did without.
     """
 
-    def __init__(self, scores: Sequence[np.ndarray[tuple[int, int], np.dtype[np.float32]]]) -> None:
+    def __init__(
+        self, scores: Sequence[np.ndarray[tuple[int, int], np.dtype[np.float32]]], lost_frac: float = 0.0
+    ) -> None:
         """Turn every row into the result it stands for, once."""
         self._by_exit = [
             [
@@ -71,6 +78,7 @@ class Answers:
                     confidence=float(row.max()),
                     exit=exit_,
                     scores=tuple(row.tolist()),
+                    lost_frac=lost_frac,
                 )
                 for row in rows
             ]
@@ -117,7 +125,7 @@ def _quantiles(
     )
 
 
-class _Draws:
+class ServiceDraws:
     """Service times of one (model, batch): quantiles drawn in blocks, one number for all exits of an execution."""
 
     def __init__(self, profile: HwProfile, batch: int, rng: np.random.Generator) -> None:
@@ -180,7 +188,13 @@ class Flying:
 
 
 class ModelledBoard:
-    """One board in virtual time. Lanes run one batch at a time, in the order received."""
+    """One board in virtual time. Lanes run one batch at a time, in the order received.
+
+    Attributes:
+        channel: for lossy orders, where it has one; `accept` then takes all orders, instead of `take`.
+    """
+
+    channel: Channel | None = None
 
     def __init__(
         self,
@@ -199,7 +213,7 @@ class ModelledBoard:
         self._profiles = profiles
         self._answers = answers
         self._rng = rng
-        self._draws: dict[tuple[ModelId, int], _Draws] = {}
+        self._draws: dict[tuple[ModelId, int], ServiceDraws] = {}
         self._up_free: Ns = 0
         self._wire: Wire = Unlimited() if math.isinf(link.up_bytes_per_s) else Constant(link.up_bytes_per_s)
         if link.up_wire is not None:
@@ -254,7 +268,9 @@ class ModelledBoard:
         model, batch = order.model, order.batch
         draws = self._draws.get((model, len(batch)))
         if draws is None:
-            draws = self._draws[model, len(batch)] = _Draws(self._profiles[model], len(batch), self._rng)
+            draws = self._draws[model, len(batch)] = ServiceDraws(
+                self._profiles[model], len(batch), self._rng
+            )
         items, service = self._answers[model].of(batch, samples, draws.next())
         lane = self._lanes.get(order.instance)
         if lane is None:
@@ -269,6 +285,15 @@ class ModelledBoard:
         lane.append(flying)
         self.busy[model] += service
         return flying
+
+    def accept(
+        self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns
+    ) -> list[Flying | CoreEvent]:
+        """Take an order where lossy ones are about; gives orders with new instants, and what else happens.
+
+        This board has no channel for a lossy order.
+        """
+        return [Failed(t=now, action=order.id, error=f"{NO_DATAGRAMS}: {NO_TABLE}")]
 
     def reached(self, now: Ns) -> Ns:
         """When a short message gets there that leaves at ``now``: it waits for the payloads that left before it."""

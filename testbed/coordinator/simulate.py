@@ -16,7 +16,7 @@ from msgspec import Struct
 from testbed.coordinator.effects import Close, Dispatch, Effect, Remark, WakeAt
 from testbed.coordinator.modelled import Flying, ModelledBoard
 from testbed.model import event as ev
-from testbed.model.action import Cancel, Infer, Load
+from testbed.model.action import Cancel, Infer, Load, Transport
 from testbed.units import US, Ns
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ON_COORDINATOR = -1
 """``boot`` of stamps that are already on the coordinator's clock."""
 
-
+_LOSSY = Transport.LOSSY
 _NEVER: Ns = 1 << 63
 
 
@@ -172,6 +172,9 @@ class VirtualTrial:
         leaves = self._now + self._costs.decide
         if isinstance(order, Infer):
             samples = effect.samples
+            if board.channel is not None or order.transport is _LOSSY:
+                self._accept(board, order, samples, leaves)
+                return
             flying = board.take(order, samples, self._payload_bytes(order, samples), leaves)
             self._flying[order.id] = flying
             if board.residency.holds(order.model, flying.received):
@@ -182,6 +185,15 @@ class VirtualTrial:
             self._load(board, order, leaves)
         else:
             self._cancel(board, order, leaves)
+
+    def _accept(self, board: ModelledBoard, order: Infer, samples: tuple[int, ...], leaves: Ns) -> None:
+        """A lossy order, or one to a board that has others."""
+        for one in board.accept(order, samples, self._payload_bytes(order, samples), leaves):
+            if isinstance(one, Flying):
+                self._flying[one.order.id] = one
+                self._at(one.answered, one)
+            else:
+                self._at(one.t, one)
 
     def _load(self, board: ModelledBoard, order: Load, leaves: Ns) -> None:
         """What is evicted fails where it has not started."""

@@ -12,6 +12,8 @@ WINDOW_MISSED = "window missed"
 """Error of an action that could not start by its ``latest``."""
 NO_DATAGRAMS = "no datagram channel"
 """How the error of a lossy order begins that its board cannot take."""
+NO_TABLE = "its table in the lab file has no `lossy`"
+"""Why not, mostly."""
 
 
 class ItemResult(Struct, frozen=True, gc=False, kw_only=True):

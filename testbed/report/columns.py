@@ -28,6 +28,7 @@ class Columns(Struct, frozen=True, kw_only=True):
     Attributes:
         block, request: int64, together the key that pairs policies. sample: input index.
         response_ms, lateness_ms: float64. target: accuracy asked for, nan for none.
+        lost_frac: largest share of the input that a step had to do without, failed ones included; float64.
         answered, right, known (its truth is), offloaded, deadline (has one), missed: bool.
         board: answering board, empty without an answer.
     """
@@ -40,6 +41,7 @@ class Columns(Struct, frozen=True, kw_only=True):
     target: NDArray[np.float64]
     response_ms: NDArray[np.float64]
     lateness_ms: NDArray[np.float64]
+    lost_frac: NDArray[np.float64]
     answered: NDArray[np.bool_]
     known: NDArray[np.bool_]
     right: NDArray[np.bool_]
@@ -84,7 +86,7 @@ class Rows:
     def __init__(self) -> None:
         """None yet."""
         self._numbers = {name: array("q") for name in ("block", "request", "sample", "arrival")}
-        self._floats = {name: array("d") for name in ("target", "response_ms", "lateness_ms")}
+        self._floats = {name: array("d") for name in ("target", "response_ms", "lateness_ms", "lost_frac")}
         names = ("answered", "known", "right", "offloaded", "deadline", "missed")
         self._flags = {name: bytearray() for name in names}
         self._outcomes: list[Outcome] = []
@@ -110,6 +112,7 @@ class Rows:
             floats["target"].append(np.nan if request.min_accuracy is None else request.min_accuracy)
             floats["response_ms"].append(record.response / 1e6)
             floats["lateness_ms"].append((record.seen - request.arrival) / 1e6)
+            floats["lost_frac"].append(max([step.lost_frac for step in record.steps], default=0.0))
             flags["answered"].append(answered)
             flags["known"].append(answered and record.correct is not None)
             flags["right"].append(answered and bool(record.correct))
@@ -140,6 +143,7 @@ class Rows:
             target=real("target"),
             response_ms=real("response_ms"),
             lateness_ms=real("lateness_ms"),
+            lost_frac=real("lost_frac"),
             answered=flag("answered"),
             known=flag("known"),
             right=flag("right"),

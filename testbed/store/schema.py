@@ -217,7 +217,9 @@ class Footer(Struct, frozen=True, kw_only=True):
     schema: int = SCHEMA
 
 
-LOSSY_AS_RELIABLE = (
-    "Virtual time loses no packets: lossy orders took the time and the accuracy of reliable ones."
+LOSSES_MODELLED = (
+    "Lossy orders in virtual time: packets to a board are lost by its emulated network's seeded model (elsewhere each "
+    "on its own, at the share that the lab's known run lost), and the models really answered what was left. Not "
+    "modelled: lost answers, losses of the reliable link, jitter and overflow on the way, time to encode and decode."
 )
 """Text of a note in trials where that matters; reports repeat it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from testbed.campaign.virtual import run_in_virtual_time
@@ -15,7 +16,7 @@ from testbed.model.execution import Step
 from testbed.model.request import Outcome
 from testbed.report.tables import analyse
 from testbed.store.reader import Run, read_run
-from testbed.store.schema import LOSSY_AS_RELIABLE
+from testbed.store.schema import LOSSES_MODELLED
 from tests.flow.conftest import start
 
 if TYPE_CHECKING:
@@ -114,7 +115,28 @@ def test_without_loss_a_confident_answer_stands(run: Run) -> None:
     assert any(record.steps[0].lost_frac == 0 for record in alone)
 
 
-def test_virtual_time_says_that_it_loses_nothing(run: Run, module_path: Path) -> None:
-    made = run_in_virtual_time(module_path / "lossy", after=run.folder, out=module_path / "virtual")
-    assert LOSSY_AS_RELIABLE in analyse(read_run(made)).notes
-    assert LOSSY_AS_RELIABLE not in analyse(run).notes
+@pytest.fixture(scope="module")
+def virtual(run: Run, module_path: Path) -> Run:
+    return read_run(run_in_virtual_time(module_path / "lossy", after=run.folder, out=module_path / "virtual"))
+
+
+def test_virtual_time_loses_as_much_as_the_bench(run: Run, virtual: Run) -> None:
+    live, modelled = (np.array([step.lost_frac for step in edge_steps(one)]) for one in (run, virtual))
+    # Seven packets or so a picture, each lost on its own: two samples of the same distribution.
+    margin = 4 * np.sqrt(live.var() / live.size + modelled.var() / modelled.size)
+    assert modelled.size > REQUESTS / 2
+    assert abs(live.mean() - modelled.mean()) < margin
+
+
+def test_virtual_time_escalates_above_the_limit_as_live(virtual: Run) -> None:
+    (attempt,) = virtual.trials
+    failed = [s for s in edge_steps(virtual) if s.error is not None]
+    assert all(s.lost_frac > 0.4 for s in failed)
+    for record in attempt.records:
+        if any(step.lost_frac > BUCKETS[-1] for step in record.steps):
+            assert record.steps[-1].board == "host", record
+
+
+def test_virtual_time_says_what_of_losses_is_modelled(run: Run, virtual: Run) -> None:
+    assert LOSSES_MODELLED in analyse(virtual).notes
+    assert LOSSES_MODELLED not in analyse(run).notes

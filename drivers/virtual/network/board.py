@@ -10,12 +10,12 @@ from msgspec import Struct
 
 from drivers.virtual.network.datagrams import DatagramRelay
 from drivers.virtual.network.forwarder import ForwarderConfig
-from drivers.virtual.network.options import LossOptions
 from drivers.virtual.network.process import Network
 from drivers.virtual.network.stream import StreamWay, refuse_loss
 from drivers.virtual.network.tun import why_not
 from drivers.virtual.relay import Relayed
 from testbed.errors import ConfigError
+from testbed.model.losses import LossOptions
 from testbed.ports import Link
 
 if TYPE_CHECKING:

@@ -6,41 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-
-class LossOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How packets are lost; without ``to_bad`` each on its own, with it in bursts (Gilbert and Elliott).
-
-    Attributes:
-        frac: share lost in the good state, which is the only one without ``to_bad``.
-        to_bad, to_good: chance per packet of changing to the bad state and back. bad_frac: share lost in the bad state.
-
-    Source: Gilbert, Bell Syst. Tech. J. 39 (1960) 1253; Elliott, ibid. 42 (1963) 1977.
-    """
-
-    frac: float = 0.0
-    to_bad: float | None = None
-    to_good: float = 1.0
-    bad_frac: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse what is no probability.
-
-        Raises:
-            ValueError: a value outside [0, 1], or a bad state that is never left.
-        """
-        chances = (self.frac, self.to_bad or 0.0, self.to_good, self.bad_frac)
-        if not all(0.0 <= chance <= 1.0 for chance in chances):
-            raise ValueError("frac, to_bad, to_good and bad_frac must be within [0, 1]")
-        if self.to_bad and self.to_good == 0.0:
-            raise ValueError("to_good must be positive: a bad state that is never left loses everything")
-
-    @property
-    def mean_frac(self) -> float:
-        """Share lost in the long run."""
-        if not self.to_bad:
-            return self.frac
-        bad = self.to_bad / (self.to_bad + self.to_good)
-        return (1.0 - bad) * self.frac + bad * self.bad_frac
+from testbed.model.losses import LossOptions
 
 
 class WayOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

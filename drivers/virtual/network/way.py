@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from drivers.virtual.network.loss import Loss
+from testbed.model.losses import Loss
 from testbed.model.traces import read_trace
 from testbed.model.wires import Constant, Unlimited
 from testbed.units import MS, Ns

@@ -18,7 +18,6 @@ from drivers.boards.programs import program_of
 from drivers.boards.pynq import RUNTIME
 from drivers.boards.ssh_board import SshOptions, ssh_composition
 from drivers.npu.description import OVERLAY
-from drivers.session.lossy import LossyOptions
 from drivers.virtual.boards import VirtualBoard, VirtualOptions, behind, machine_of
 from drivers.virtual.far_side import FarSide
 from drivers.virtual.meters.zynq import lay_out_pynq_z2
@@ -26,6 +25,7 @@ from drivers.virtual.network.board import network_of
 from drivers.virtual.network.options import NetworkOptions
 from drivers.virtual.pynq.cycles import read_cycles
 from drivers.virtual.pynq.fabric import fault_at
+from testbed.model.datagrams import LossyOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import Struct
 
+from testbed.campaign.loss.answering import Answering
 from testbed.campaign.loss.pictures import arrived, send, worst_of
 from testbed.campaign.loss.spec import Packets
 from testbed.errors import ConfigError
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import ModelId
 
-_BATCH = 64
 _LOOKED_AT = 100
 
 
@@ -111,37 +111,6 @@ def degrade(
     return out, shares
 
 
-def scores(data: TaskData, model: ModelId, images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-    """What a model answers, per exit float32 (n, classes), as stored predictions are laid out.
-
-    Args:
-        images: uint8 (n, ...) as its first graph takes them.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    parts = data.catalog.model(model).parts
-    exits = data.catalog.model(model).exits
-    sessions = [
-        onnxruntime.InferenceSession(
-            str(data.catalog.directory / part.file), options, providers=["CPUExecutionProvider"]
-        )
-        for part in parts
-    ]
-    found: dict[str, list[NDArray[np.float32]]] = {exit_.name: [] for exit_ in exits}
-    for at in range(0, len(images), _BATCH):
-        value = images[at : at + _BATCH]
-        for part, session in zip(parts, sessions, strict=True):
-            names = [output.name for output in session.get_outputs()]
-            outputs = dict(zip(names, session.run(names, {part.input: value}), strict=True))
-            for name in found.keys() & outputs.keys():
-                found[name].append(outputs[name])
-            value = outputs[part.outputs[-1]]
-    return [np.concatenate(found[exit_.name]) for exit_ in exits]
-
-
 def lossy_scores(
     data: TaskData, models: Sequence[ModelId], lost_frac: float, way: Way, seed: int = 0
 ) -> dict[ModelId, list[NDArray[np.float32]]]:
@@ -150,7 +119,7 @@ def lossy_scores(
     Raises:
         ConfigError: so small a loss cannot be told from none with these packets.
     """
-    order = max(_order_bytes(data, model, way) for model in models)
+    order = max(order_bytes(data, model, way) for model in models)
     images, shares = degrade(data.calibration_images(), lost_frac, way, seed, order)
     if lost_frac > 0 and not shares.any():
         sent = [send(image, way.packets(order)) for image in images[:_LOOKED_AT]]
@@ -160,10 +129,10 @@ def lossy_scores(
             key="calibration.lost_fracs",
             cure=f"Take a larger loss (a packet here is {least:.3g} of a picture and more), or smaller packets",
         )
-    return {model: scores(data, model, images) for model in models}
+    return {model: Answering(data, model).scores(images) for model in models}
 
 
-def _order_bytes(data: TaskData, model: ModelId, way: Way) -> int:
+def order_bytes(data: TaskData, model: ModelId, way: Way) -> int:
     """How long a board's order for the model is."""
     exits = len(data.catalog.model(model).exits)
     shape = data.catalog.input.shape

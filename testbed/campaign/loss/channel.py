@@ -1,6 +1,6 @@
 """Which packets of a stream are lost: each on its own, or in bursts.
 
-The same process as `drivers.virtual.network.loss` plays on a live link, drawn for a whole stream at once.
+The same process as `testbed.model.losses` plays on a live link, drawn for a whole stream at once.
 
 Source: Gilbert, Bell Syst. Tech. J. 39 (1960) 1253 (two states, everything lost in the bad one).
 """

@@ -27,13 +27,18 @@ class Sent(Struct, frozen=True):
     """A picture on its way.
 
     Attributes:
-        segments: of its JPEG. packets: places of the segments that each carries. sent_bytes: contents of all packets.
+        segments: of its JPEG. packets: places of the segments that each carries. sizes: of their contents [bytes].
     """
 
     shape: Shape
     segments: list[bytes]
     packets: list[tuple[int, ...]]
-    sent_bytes: int
+    sizes: list[int]
+
+    @property
+    def sent_bytes(self) -> int:
+        """Contents of all packets."""
+        return sum(self.sizes)
 
     def without(self, gone: Iterable[int]) -> dict[int, bytes]:
         """Segments that arrive when packets of these numbers do not."""
@@ -54,7 +59,7 @@ def send(picture: NDArray[np.uint8], packets: Packets) -> Sent:
     shape, segments = encode(picture, quality=packets.quality, interval=packets.units)
     contents = pack(0, shape, segments, bytes(packets.order_bytes), packets.limit_bytes)
     places = [tuple(unpack(content).segments) for content in contents]
-    return Sent(shape, segments, places, sum(map(len, contents)))
+    return Sent(shape, segments, places, [len(content) for content in contents])
 
 
 def whole(sent: Sent) -> NDArray[np.uint8]:

@@ -106,6 +106,8 @@ def _policy(live: Material, virtual: Material) -> PolicyGap:
     deadline = a.deadline[ia] & b.deadline[ib]
     withheld = row_a.p99_ms.reason if row_a.p99_ms.value is None else ""
     spent = _spent(live, virtual)
+    lost = (a.lost_frac[ia], b.lost_frac[ib])
+    losses = (row("lost_frac", lost, both, mean_of),) if any(side.any() for side in lost) else ()
     return PolicyGap(
         policy=live.policy,
         requests=int(ia.size),
@@ -119,6 +121,7 @@ def _policy(live: Material, virtual: Material) -> PolicyGap:
             row("mean_ms", times, both, mean_of),
             row("offload_frac", (_f(a.offloaded[ia]), _f(b.offloaded[ib])), both, mean_of),
             row("deadline_miss_frac", (_f(a.missed[ia]), _f(b.missed[ib])), deadline, mean_of),
+            *losses,
             row("accuracy", (_f(a.right[ia]), _f(b.right[ib])), known, mean_of),
             _energy(live, virtual, row_a, row_b),
         ),

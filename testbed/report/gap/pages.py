@@ -27,6 +27,7 @@ _METRICS = {
     "mean_ms": ("mean response", "ms", 1.0),
     "offload_frac": ("offloaded", "points", 100.0),
     "deadline_miss_frac": ("missed", "points", 100.0),
+    "lost_frac": ("input lost", "points", 100.0),
     "accuracy": ("accuracy", "points", 100.0),
     "net_mj": ("net energy a request", "mJ", 1.0),
 }

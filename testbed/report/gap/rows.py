@@ -19,7 +19,8 @@ class GapRow(Struct, frozen=True, kw_only=True):
 
     Attributes:
         metric: ``p50_ms``, ``p95_ms``, ``p99_ms``, ``mean_ms``, ``offload_frac``, ``deadline_miss_frac``,
-            ``accuracy`` or ``net_mj``; in a split one of `TERMS`, mean time in ms.
+            ``lost_frac`` (where anything was lost), ``accuracy`` or ``net_mj``; in a split one of `TERMS`, mean time
+            in ms.
         by_block: the difference within each replicate, in their order.
     """
 

@@ -10,9 +10,10 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from drivers.session.datagrams import Datagrams
 from drivers.session.ledger import Flight
-from drivers.session.lossy import Encoder, LossyOptions
+from drivers.session.lossy import Encoder
 from testbed.errors import BoardError
 from testbed.model.action import Infer, Item
+from testbed.model.datagrams import LossyOptions
 from testbed.wire import Tensor
 from testbed.wire import messages as m
 from testbed.wire.datagrams import HELLO, PICTURE, answers

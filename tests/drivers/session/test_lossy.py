@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from drivers.session.ledger import Flight
-from drivers.session.lossy import Encoder, LossyOptions, packets_of
+from drivers.session.lossy import Encoder, packets_of
 from testbed.errors import LocalWireError
 from testbed.model.action import ExitRule, Infer, Item
+from testbed.model.datagrams import LossyOptions
 from testbed.wire.datagrams import decode_order
 from testbed.wire.fragments import Gathering, unpack
 
@@ -60,21 +61,3 @@ def test_what_was_encoded_is_kept_and_not_taken_for_another(monkeypatch):
     monkeypatch.setattr("drivers.session.lossy._KEPT_BYTES", size)
     encoder.keep(encoder.key_of(flight(other)), picture)
     assert encoder.find(key) is None
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"quality": 0},
-        {"packet_bytes": 1500},
-        {"most_lost": 1.5},
-        {"wait_ms": 0},
-        {"gap_ms": 40},
-        {"pace_mbit": 0},
-        {"fill": "mean"},
-        {"mean": (256,)},
-    ],
-)
-def test_options_that_cannot_be(wrong):
-    with pytest.raises(ValueError, match="must|needs"):
-        LossyOptions(**wrong)

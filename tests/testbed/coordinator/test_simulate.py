@@ -11,16 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testbed.coordinator.core import Core
+from testbed.coordinator.datagrams import Channel
+from testbed.coordinator.lossy_board import LossyBoard
 from testbed.coordinator.modelled import Answers, LinkModel, ModelledBoard
+from testbed.coordinator.residency import Residency
 from testbed.coordinator.simulate import Costs, VirtualTrial
 from testbed.coordinator.state import BoardSetup
 from testbed.model import event as ev
-from testbed.model.action import Load
+from testbed.model.action import Decision, Infer, Load, Transport
+from testbed.model.datagrams import LossyOptions
+from testbed.model.execution import NO_DATAGRAMS
+from testbed.model.losses import Loss, LossOptions
 from testbed.model.profile import ProfileBook
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
+from testbed.model.view import View
 from testbed.units import MS, US, S
 from tests.testbed.coordinator.test_live import FirstWins, Keep, Loads
+from tests.testbed.coordinator.test_lossy_board import Quarters
 from tests.testbed.coordinator.test_modelled import SCORES, profile
 
 
@@ -31,25 +39,24 @@ def play(
     limit: int = 10 * S,
     seed: int = 0,
     costs: Costs | None = None,
+    losses: dict[str, LossOptions] | None = None,
 ) -> tuple[list[RequestRecord], Core]:
     policy = policy or FirstWins(tuple(boards))
     setups = [BoardSetup(id=name, kind="m", site="edge") for name in boards]
     core = Core(policy, setups, ProfileBook({}), lambda _r, _c: 100, truth=lambda _: 0)
     rng = np.random.default_rng(seed)
-    modelled = {
-        name: ModelledBoard(
-            name,
-            link,
-            {"m": profile((1, 5, 20)), "n": profile((1, 1, 1))},
-            {"m": Answers([SCORES]), "n": Answers([SCORES])},
-            rng,
-        )
-        for name, link in boards.items()
-    }
+    known = {"m": profile((1, 5, 20)), "n": profile((1, 1, 1))}
+    answers = {"m": Answers([SCORES]), "n": Answers([SCORES])}
+    modelled: dict[str, ModelledBoard] = {}
+    for name, link in boards.items():
+        modelled[name] = ModelledBoard(name, link, known, answers, rng)
+        if losses is not None and name in losses:
+            channel = Channel(LossyOptions(), Loss(losses[name], f"{seed}/{name}"), Quarters(), link.rtt)
+            modelled[name] = LossyBoard(name, link, known, answers, rng, Residency(known), channel)
     records = Keep()
     trial = VirtualTrial(core, policy, modelled, lambda _o, s: 100 * len(s), records, costs=costs)
-    known = [ev.BoardUp(t=0, board=name, boot=-1, resident=(("m", 1),)) for name in boards]
-    trial.run(lambda start: [shifted(r, start) for r in requests], known, limit)
+    up = [ev.BoardUp(t=0, board=name, boot=-1, resident=(("m", 1),)) for name in boards]
+    trial.run(lambda start: [shifted(r, start) for r in requests], up, limit)
     return records.entries, core
 
 
@@ -164,3 +171,48 @@ def test_what_was_evicted_fails_with_its_reason_and_nothing_hangs() -> None:
     assert errors
     assert set(errors) == {"'m' is not resident"}
     assert [r.outcome for r in records].count(Outcome.FAILED) >= 1
+
+
+class Lossy(FirstWins):
+    """The same over lossy transport."""
+
+    def decide(self, now: int, view: View) -> Decision:
+        said = super().decide(now, view)
+        return Decision(
+            actions=tuple(
+                msgspec.structs.replace(a, transport=Transport.LOSSY) if isinstance(a, Infer) else a
+                for a in said.actions
+            )
+        )
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 10), st.sampled_from([0.0, 0.2, 0.6, 1.0]))
+def test_whatever_is_lost_every_request_has_one_record_and_the_same_for_a_seed(
+    seed: int, gap_ms: int, frac: float
+) -> None:
+    boards = {"a": LinkModel(rtt=MS), "b": LinkModel(rtt=9 * MS, up_bytes_per_s=2e6)}
+    losses = {name: LossOptions(frac=frac) for name in boards}
+    runs = [
+        play(stream(60, gap_ms * MS), boards, Lossy(tuple(boards)), limit=2 * S, seed=seed, losses=losses)[0]
+        for _ in range(2)
+    ]
+    assert msgspec.json.encode(runs[0]) == msgspec.json.encode(runs[1])
+    assert sorted(r.request.id for r in runs[0]) == list(range(60))
+    steps = [step for record in runs[0] for step in record.steps]
+    for step in steps:
+        if step.ok:
+            assert step.lost_frac <= 0.3
+            assert step.decided <= (step.sent or 0) <= (step.received or 0) <= (step.started or 0)
+        elif step.error is not None:
+            assert step.lost_frac > 0.3
+            assert (step.sent or 0) < step.answered
+    assert any(step.ok for step in steps) is (frac < 1.0)
+
+
+def test_a_lossy_order_to_a_board_without_a_channel_fails_as_live() -> None:
+    ((record,), _) = play(stream(1, 0), {"a": LinkModel(rtt=MS)}, Lossy(("a",)))
+    assert record.outcome is Outcome.FAILED
+    assert record.steps[0].error is not None
+    assert record.steps[0].error.startswith(NO_DATAGRAMS)
+    assert record.steps[0].sent is None

@@ -51,6 +51,16 @@ def test_an_answer_without_known_truth_is_no_wrong_answer(tmp_path):
     assert data.known.tolist() == [False]
 
 
+def test_the_largest_loss_of_a_request_is_told(tmp_path):
+    attempt = attempt_of(tmp_path)
+    first, *rest = analysed(attempt)
+    step = first.steps[0]
+    failed = msgspec.structs.replace(step, lost_frac=0.5, error="lost: too much")
+    hurt = msgspec.structs.replace(first, steps=(failed, msgspec.structs.replace(step, lost_frac=0.1)))
+    data = columns([msgspec.structs.replace(attempt, records=(hurt, *rest))])
+    assert data.lost_frac.tolist() == [0.5] + [0.0] * 11
+
+
 def test_rows_follow_the_arrivals_whatever_order_they_were_written_in(tmp_path):
     attempt = attempt_of(tmp_path)
     turned = msgspec.structs.replace(attempt, records=attempt.records[::-1])

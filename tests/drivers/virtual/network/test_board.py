@@ -6,10 +6,11 @@ import pytest
 from drivers.virtual.boards import virtual_jetson
 from drivers.virtual.network import board as module
 from drivers.virtual.network.board import network_of
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
 from drivers.virtual.network.tun import why_not
 from testbed.errors import ConfigError
 from testbed.model.event import NetworkSeen
+from testbed.model.losses import LossOptions
 
 needs_root = pytest.mark.skipif(bool(why_not()), reason=f"no TUN devices here: {why_not()}")
 FAR = {"up": {"delay_ms": 12.0}, "down": {"delay_ms": 12.0}}

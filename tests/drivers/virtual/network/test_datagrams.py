@@ -8,13 +8,14 @@ import pytest
 
 from drivers.virtual.boards import virtual_jetson
 from drivers.virtual.network.datagrams import DatagramRelay
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
 from drivers.virtual.network.tun import why_not
 from testbed.campaign.data import TaskData
 from testbed.errors import ConfigError
 from testbed.model import event as ev
 from testbed.model.action import Infer, Item, Load, Transport
 from testbed.model.execution import NO_DATAGRAMS
+from testbed.model.losses import LossOptions
 
 needs_root = pytest.mark.skipif(bool(why_not()), reason=f"no TUN devices here: {why_not()}")
 LIMIT_S = 30.0

@@ -4,7 +4,8 @@ import threading
 import time
 
 from drivers.virtual.network.forwarder import Forwarder, ForwarderConfig
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
+from testbed.model.losses import LossOptions
 
 
 class Between:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from drivers.virtual.network.forwarder import ForwarderConfig
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
 from drivers.virtual.network.process import Network
 from drivers.virtual.network.tun import why_not
 from testbed.errors import LinkError
+from testbed.model.losses import LossOptions
 
 needs_root = pytest.mark.skipif(bool(why_not()), reason=f"no TUN devices here: {why_not()}")
 

@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.virtual.network.options import LossOptions, NetworkOptions, WayOptions
+from drivers.virtual.network.options import NetworkOptions, WayOptions
 from drivers.virtual.network.stream import StreamWay, refuse_loss
 from testbed.errors import ConfigError
+from testbed.model.losses import LossOptions
 
 
 def test_a_stream_is_late_and_slow_and_counts_from_its_first_byte(tmp_path: Path) -> None:

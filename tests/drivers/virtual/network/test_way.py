@@ -3,8 +3,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.virtual.network.options import LossOptions, WayOptions
+from drivers.virtual.network.options import WayOptions
 from drivers.virtual.network.way import PacketWay
+from testbed.model.losses import LossOptions
 from testbed.units import MS, S
 
 

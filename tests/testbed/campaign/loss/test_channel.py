@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from drivers.virtual.network.loss import Loss
-from drivers.virtual.network.options import LossOptions
 from testbed.campaign.loss.channel import struck
+from testbed.model.losses import Loss, LossOptions
 
 N = 100_000
 

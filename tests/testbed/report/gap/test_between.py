@@ -54,6 +54,25 @@ def test_the_terms_sum_to_the_gap_and_name_the_culprit(found) -> None:
         assert {row.metric for row in policy.split if row.difference.interval is None} == set()
 
 
+def test_lost_input_is_a_row_where_there_is_some(live, found) -> None:
+    assert all(row.metric != "lost_frac" for policy in found.policies for row in policy.rows)
+    hurt = tuple(
+        msgspec.structs.replace(
+            trial,
+            records=tuple(
+                msgspec.structs.replace(
+                    r, steps=(msgspec.structs.replace(r.steps[0], lost_frac=0.25), *r.steps[1:])
+                )
+                for r in trial.records
+            ),
+        )
+        for trial in live.trials
+    )
+    for policy in gap(msgspec.structs.replace(live, trials=hurt), modelled(live)).policies:
+        (row,) = (row for row in policy.rows if row.metric == "lost_frac")
+        assert (row.live, row.virtual, row.difference.value) == (0.25, 0.0, 0.25)
+
+
 def test_replicates_tell_their_own_differences(live) -> None:
     def doubled(run):
         again = tuple(

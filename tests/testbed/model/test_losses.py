@@ -1,7 +1,6 @@
 import pytest
 
-from drivers.virtual.network.loss import Loss
-from drivers.virtual.network.options import LossOptions
+from testbed.model.losses import Loss, LossOptions
 
 N = 40_000
 BURSTS = LossOptions(to_bad=0.01, to_good=0.2, bad_frac=1.0)
@@ -39,3 +38,15 @@ def test_the_same_seed_loses_the_same_packets() -> None:
     assert strikes(BURSTS) == strikes(BURSTS)
     assert strikes(BURSTS) != strikes(BURSTS, "2")
     assert not any(strikes(LossOptions()))
+
+
+def test_long_run_share_of_both_models() -> None:
+    assert LossOptions(frac=0.05).mean_frac == 0.05
+    assert LossOptions(to_bad=0.01, to_good=0.09, bad_frac=0.5, frac=0.1).mean_frac == pytest.approx(0.14)
+    assert LossOptions().mean_frac == 0
+
+
+@pytest.mark.parametrize("wrong", [{"frac": 1.5}, {"to_bad": -0.1}, {"to_bad": 0.1, "to_good": 0.0}])
+def test_what_is_no_probability_is_refused(wrong) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        LossOptions(**wrong)

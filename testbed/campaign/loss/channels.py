@@ -1,0 +1,55 @@
+"""Datagram channels of a lab's boards in virtual time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.campaign.loss.calibration import Way
+from testbed.campaign.loss.inputs import LossyInputs
+from testbed.coordinator.datagrams import Channel
+from testbed.model.datagrams import LossyOptions
+from testbed.model.lab import parse_options
+from testbed.model.losses import Loss, LossOptions
+
+if TYPE_CHECKING:
+    from testbed.campaign.data import Data
+    from testbed.coordinator.labfile import LabFile
+    from testbed.coordinator.modelled import LinkModel
+    from testbed.model.ids import BoardId
+
+
+def channel_of(
+    lab: LabFile, board: BoardId, link: LinkModel, data: Data, inputs: dict[Way, LossyInputs], seed: int
+) -> Channel | None:
+    """A board's channel, ``None`` if its table in the lab file has none.
+
+    Args:
+        link: as seen by a run. inputs: what was made before for the same packets; more is put in.
+        seed: of the trial; what is lost on the way to one board says nothing of another.
+
+    Raises:
+        ConfigError: the board's ``lossy`` or ``network`` table is wrong.
+    """
+    _, options = lab.boards[board]
+    given = options.get("lossy")
+    if given is None:
+        return None
+    lossy = parse_options(given, LossyOptions, file=lab.file, key=f"boards.{board}.lossy")
+    way = Way(**{name: getattr(lossy, name) for name in Way.__struct_fields__})
+    if way not in inputs:
+        inputs[way] = LossyInputs(data, way)
+    loss = Loss(known_loss(lab, board, link), f"{seed}/{board}/datagrams/up/loss")
+    return Channel(lossy, loss, inputs[way], link.rtt)
+
+
+def known_loss(lab: LabFile, board: BoardId, link: LinkModel) -> LossOptions:
+    """What a board's emulated network loses towards it; elsewhere what lossy orders lost in the run that is known.
+
+    Raises:
+        ConfigError: its ``network`` table is wrong.
+    """
+    network = lab.boards[board][1].get("network")
+    if network is None:
+        return LossOptions(frac=link.loss_frac)
+    given = network.get("up", {}).get("loss", {})
+    return parse_options(given, LossOptions, file=lab.file, key=f"boards.{board}.network.up.loss")

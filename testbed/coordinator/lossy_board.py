@@ -1,0 +1,111 @@
+"""A board in virtual time that takes lossy orders."""
+
+from __future__ import annotations
+
+import bisect
+from collections import deque
+from typing import TYPE_CHECKING
+
+from testbed.coordinator.datagrams import UNHEARD
+from testbed.coordinator.modelled import Flying, ModelledBoard, ServiceDraws
+from testbed.model import event as ev
+from testbed.model.action import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+
+    from testbed.coordinator.datagrams import Channel
+    from testbed.coordinator.modelled import Answers, LinkModel
+    from testbed.coordinator.residency import Residency
+    from testbed.model.action import Infer
+    from testbed.model.ids import BoardId, ModelId
+    from testbed.model.profile import HwProfile
+    from testbed.units import Ns
+
+
+class LossyBoard(ModelledBoard):
+    """A picture may be overtaken while its packets are awaited, so lanes are in the order in which all is there."""
+
+    def __init__(
+        self,
+        board: BoardId,
+        link: LinkModel,
+        profiles: Mapping[ModelId, HwProfile],
+        answers: Mapping[ModelId, Answers],
+        rng: np.random.Generator,
+        residency: Residency | None,
+        channel: Channel,
+    ) -> None:
+        """As the base; ``channel`` is this board's own."""
+        super().__init__(board, link, profiles, answers, rng, residency)
+        self.channel: Channel = channel
+
+    def accept(
+        self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns
+    ) -> list[Flying | ev.CoreEvent]:
+        """Take an order of either transport that leaves at ``now``."""
+        if order.transport is Transport.LOSSY:
+            return self._accept_lossy(order, samples, now)
+        self._up_free = carried = self._wire.through(max(self._up_free, now), payload_bytes)
+        return self._admit(order, self._answers[order.model], samples, now, now, carried + self._half)
+
+    def _accept_lossy(self, order: Infer, samples: Sequence[int], now: Ns) -> list[Flying | ev.CoreEvent]:
+        if len(order.batch) != 1:
+            error = f"a lossy order carries one picture, not {len(order.batch)}"
+            return [ev.Failed(t=now, action=order.id, error=error)]
+        channel, model, (sample,) = self.channel, order.model, samples
+        pictures = channel.pictures
+        sent = channel.send(pictures.sizes(model, sample), self._wire, self._up_free, now)
+        self._up_free = sent.free
+        gathered = sent.gathered
+        if gathered is None:
+            return self._failed(order, sent.left, sent.silent, UNHEARD, 1.0)
+        lost = pictures.lost_frac(model, sample, gathered.gone)
+        most = channel.options.most_lost
+        if lost > most:
+            error = f"lost: {lost:.3f} of the picture was lost, more than {most:g}"
+            return self._failed(order, sent.left, gathered.t + self._reply, error, lost)
+        answers = pictures.answers(model, sample, gathered.gone)
+        return self._admit(order, answers, (0,), now, sent.left, gathered.t)
+
+    def _admit(
+        self, order: Infer, answers: Answers, samples: Sequence[int], now: Ns, left: Ns, received: Ns
+    ) -> list[Flying | ev.CoreEvent]:
+        """Put it into its lane by the instant at which all of it is there; those behind it move."""
+        model, batch = order.model, order.batch
+        if not self.residency.holds(model, received):
+            error = f"{model!r} is not resident"
+            return self._failed(order, left, received + self.link.rtt - self._half, error)
+        draws = self._draws.get((model, len(batch)))
+        if draws is None:
+            draws = self._draws[model, len(batch)] = ServiceDraws(
+                self._profiles[model], len(batch), self._rng
+            )
+        items, service = answers.of(batch, samples, draws.next())
+        lane = self._lanes.setdefault(order.instance, deque())
+        while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
+            lane.popleft()
+        place = bisect.bisect_right([one.received for one in lane], received)
+        free = lane[place - 1].finished if place else 0
+        flying = Flying(order, items, left, received, service, free, self._reply)
+        lane.insert(place, flying)
+        self.busy[model] += service
+        changed: list[Flying | ev.CoreEvent] = [flying]
+        for behind in range(place + 1, len(lane)):
+            before = lane[behind]
+            lane[behind] = moved = before.behind(lane[behind - 1].finished, self._reply)
+            if moved.started == before.started:
+                lane[behind] = before
+                break
+            changed.append(moved)
+        return changed
+
+    def _failed(
+        self, order: Infer, left: Ns, t: Ns, error: str, lost_frac: float = 0.0
+    ) -> list[Flying | ev.CoreEvent]:
+        return [
+            ev.Sent(t=left, action=order.id),
+            ev.Failed(t=t, action=order.id, error=error, lost_frac=lost_frac),
+        ]
