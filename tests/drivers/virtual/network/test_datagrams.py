@@ -16,6 +16,10 @@ from testbed.model import event as ev
 from testbed.model.action import Infer, Item, Load, Transport
 from testbed.model.execution import NO_DATAGRAMS
 from testbed.model.losses import LossOptions
+from testbed.wire.datagrams import Order, encode_order
+from testbed.wire.fragments import pack
+from testbed.wire.picture import encode
+from testbed.wire.sealing import OVERHEAD_BYTES
 
 needs_root = pytest.mark.skipif(bool(why_not()), reason=f"no TUN devices here: {why_not()}")
 LIMIT_S = 30.0
@@ -96,6 +100,7 @@ class Talk:
         self.events = asyncio.Queue()
         self.loss_fracs = []
         self.number = 0
+        self.order_bytes = len(encode_order(Order("quick", 0, (), 0, (1, 28, 28), 0, 0, 0, 0.0, 0)))
 
     async def __aenter__(self):
         self.facts = await self.board.open(self.events.put_nowait)
@@ -165,6 +170,29 @@ async def test_through_losses_every_order_ends_once_and_says_what_it_lost(make_s
                 assert end.lost_frac > 0.4
         assert any(frac > 0 for frac in talk.loss_fracs)
         assert talk.events.empty() or not isinstance(talk.events.get_nowait(), (ev.Executed, ev.Failed))
+
+
+async def test_nothing_on_the_way_can_be_read_and_nothing_is_sent_twice(make_spec, images):
+    network = {"up": {"loss": {"frac": 0.2}}, "backend": "relay"}
+    board = virtual_jetson(make_spec("virtual-jetson", lossy=LOSSY, network=network))
+    async with Talk(board) as talk:
+        relay, seen = board._parts.between.__self__, {"up": [], "down": []}
+        take = relay.take
+        relay.take = lambda name, data, source: (seen[name].append(bytes(data)), take(name, data, source))
+        ends = [await talk.ask(images[0]) for _ in range(20)]
+    shape, segments = encode(images[0], quality=85, interval=LOSSY["units"])
+    packets = pack(0, shape, segments, bytes(talk.order_bytes), LOSSY["packet_bytes"])
+    done = [end.execution.notes for end in ends if isinstance(end, ev.Executed)]
+    assert {notes["packets"] for notes in done} == {len(packets)}
+    assert any(notes["packets_lost"] for notes in done)
+    # Every packet of every order once, whatever was lost of it; the same picture never looks the same.
+    assert len(seen["up"]) == len(ends) * len(packets)
+    assert len({data[8:] for data in seen["up"]}) == len(seen["up"])
+    every = b"".join(seen["up"] + seen["down"])
+    assert seen["down"]
+    assert not any(segment in every for segment in segments if len(segment) >= 6)
+    assert all(word not in every for word in (b"quick", b"packets_lost", b"lost_frac"))
+    assert max(map(len, seen["up"])) <= LOSSY["packet_bytes"] + 1 + OVERHEAD_BYTES
 
 
 async def test_a_board_that_dies_in_the_middle_fails_what_it_was_sent(make_spec, images):
