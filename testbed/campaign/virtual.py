@@ -15,7 +15,7 @@ import numpy as np
 
 from testbed.campaign.data import Data
 from testbed.campaign.design import design
-from testbed.campaign.loss.channels import channel_of
+from testbed.campaign.loss.channels import channel_of, network_loses
 from testbed.campaign.pages import first_page, last_page
 from testbed.campaign.policies import calibrated, check_policies, make_policy
 from testbed.campaign.progress import Progress, Silent
@@ -37,7 +37,16 @@ from testbed.model.profile import ProfileBook
 from testbed.model.record import TrialStatus
 from testbed.model.request import Outcome
 from testbed.store.reader import read_events, read_run
-from testbed.store.schema import LOAD, LOSSES_MODELLED, BoardSeen, Drawn, Note, TrialStart, Window
+from testbed.store.schema import (
+    LOAD,
+    LOSSES_MODELLED,
+    NOTHING_SENT_AGAIN,
+    BoardSeen,
+    Drawn,
+    Note,
+    TrialStart,
+    Window,
+)
 from testbed.store.writer import RunWriter
 from testbed.units import Ns, from_s
 from testbed.workload.mix import fingerprint, stream_requests
@@ -238,6 +247,8 @@ def play_virtual(
         journal.write(Note(t=0, text=f"virtual time; profiles and links as seen by run {after}"))
         if options.get("transport") == Transport.LOSSY.value:
             journal.write(Note(t=0, text=LOSSES_MODELLED))
+        if any(network_loses(virtual.lab, board) for board in virtual.lab.boards):
+            journal.write(Note(t=0, text=NOTHING_SENT_AGAIN))
         tally = _Tally(journal, progress)
         progress.start(f"{trial.policy} (virtual time)", campaign.workload.requests)
         boards = modelled_boards(virtual, data, trial.seed)

@@ -30,7 +30,7 @@ from testbed.report.rows import (
     TrialRow,
 )
 from testbed.report.steps import NOT_KNOWN
-from testbed.store.schema import LOSSES_MODELLED
+from testbed.store.schema import LOSSES_MODELLED, NOTHING_SENT_AGAIN
 from testbed.units import S, to_ms, to_s
 
 if TYPE_CHECKING:
@@ -233,8 +233,8 @@ def _notes(run: Run, materials: Sequence[Material]) -> Iterable[str]:
         yield f"Power meters dropped {dropped} samples."
     yield from _meter_faults(run)
     yield from rtl_audit(run.trials)
-    if any(note.text == LOSSES_MODELLED for a in run.trials for note in a.notes):
-        yield LOSSES_MODELLED
+    texts = {note.text for a in run.trials for note in a.notes}
+    yield from (text for text in (LOSSES_MODELLED, NOTHING_SENT_AGAIN) if text in texts)
     repeated = [m.policy for m in materials if np.unique(m.columns.sample).size < m.columns.size]
     if repeated:
         yield "Inputs repeat within a trial: accuracy intervals count each input once."

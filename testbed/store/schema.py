@@ -220,6 +220,10 @@ class Footer(Struct, frozen=True, kw_only=True):
 LOSSES_MODELLED = (
     "Lossy orders in virtual time: packets to a board are lost by its emulated network's seeded model (elsewhere each "
     "on its own, at the share that the lab's known run lost), and the models really answered what was left. Not "
-    "modelled: lost answers, losses of the reliable link, jitter and overflow on the way, time to encode and decode."
+    "modelled: lost answers, jitter and overflow on the way, time to encode and decode."
 )
-"""Text of a note in trials where that matters; reports repeat it."""
+"""Text of a note in trials where that matters; reports repeat it, and the next one."""
+NOTHING_SENT_AGAIN = (
+    "Reliable orders in virtual time lose nothing, although the lab's networks do: what it takes to send again is in "
+    "live response times only, so a live run must say how lossy and reliable orders compare."
+)

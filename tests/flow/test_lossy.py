@@ -16,7 +16,7 @@ from testbed.model.execution import Step
 from testbed.model.request import Outcome
 from testbed.report.tables import analyse
 from testbed.store.reader import Run, read_run
-from testbed.store.schema import LOSSES_MODELLED
+from testbed.store.schema import LOSSES_MODELLED, NOTHING_SENT_AGAIN
 from tests.flow.conftest import start
 
 if TYPE_CHECKING:
@@ -138,5 +138,6 @@ def test_virtual_time_escalates_above_the_limit_as_live(virtual: Run) -> None:
 
 
 def test_virtual_time_says_what_of_losses_is_modelled(run: Run, virtual: Run) -> None:
-    assert LOSSES_MODELLED in analyse(virtual).notes
-    assert LOSSES_MODELLED not in analyse(run).notes
+    for text in (LOSSES_MODELLED, NOTHING_SENT_AGAIN):
+        assert text in analyse(virtual).notes
+        assert text not in analyse(run).notes

@@ -48,8 +48,22 @@ def known_loss(lab: LabFile, board: BoardId, link: LinkModel) -> LossOptions:
     Raises:
         ConfigError: its ``network`` table is wrong.
     """
+    return _declared(lab, board, "up") or LossOptions(frac=link.loss_frac)
+
+
+def network_loses(lab: LabFile, board: BoardId) -> bool:
+    """Whether a board's emulated network loses packets, one way or the other.
+
+    Raises:
+        ConfigError: its ``network`` table is wrong.
+    """
+    ways = (_declared(lab, board, "up"), _declared(lab, board, "down"))
+    return any(loss is not None and loss.mean_frac > 0 for loss in ways)
+
+
+def _declared(lab: LabFile, board: BoardId, way: str) -> LossOptions | None:
     network = lab.boards[board][1].get("network")
     if network is None:
-        return LossOptions(frac=link.loss_frac)
-    given = network.get("up", {}).get("loss", {})
-    return parse_options(given, LossOptions, file=lab.file, key=f"boards.{board}.network.up.loss")
+        return None
+    given = network.get(way, {}).get("loss", {})
+    return parse_options(given, LossOptions, file=lab.file, key=f"boards.{board}.network.{way}.loss")

@@ -7,7 +7,7 @@ import pytest
 
 from testbed.campaign.data import Data
 from testbed.campaign.grid.declared import declared_lab
-from testbed.campaign.loss.channels import channel_of, known_loss
+from testbed.campaign.loss.channels import channel_of, known_loss, network_loses
 from testbed.campaign.virtual import modelled_boards
 from testbed.coordinator.labfile import read_lab
 from testbed.coordinator.lossy_board import LossyBoard
@@ -105,6 +105,17 @@ def test_without_a_declared_network_as_much_is_lost_as_was_seen(tmp_path):
     assert known_loss(known, "plain", LinkModel(loss_frac=0.3)) == LossOptions()
     del known.boards["plain"][1]["network"]
     assert known_loss(known, "plain", LinkModel(loss_frac=0.3)) == LossOptions(frac=0.3)
+
+
+def test_whether_a_network_loses_anything(tmp_path):
+    known = lab(tmp_path, "frac = 0.1")
+    assert network_loses(known, "jetson")
+    assert not network_loses(known, "plain")
+    assert not network_loses(lab(tmp_path, "frac = 0.0"), "jetson")
+    known.boards["plain"][1]["network"] = {"down": {"loss": {"to_bad": 0.1}}}
+    assert network_loses(known, "plain")
+    del known.boards["plain"][1]["network"]
+    assert not network_loses(known, "plain")
 
 
 def test_a_wrong_table_is_named(tmp_path, data):
