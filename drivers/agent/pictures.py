@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from testbed.errors import TestbedError
 from testbed.wire import Tensor
 from testbed.wire import messages as m
-from testbed.wire.picture import fit, lost_rows, restore
+from testbed.wire.picture import fit, lost_rows, restore, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,7 +126,9 @@ class Pictures:
             "packets_lost": gathering.first.packets - gathering.packets,
             "decode_ns": decoded - begin,
         }
-        entry.lost_rows = lost_rows(shape, there, order.shape)
+        entry.lost_rows = gone = lost_rows(shape, there, order.shape)
+        if gone:
+            entry.report["lost_rows"] = rows_of(gone)
         entry.beside = tell
         refused = self._residency.submit(entry, claim=False)
         if isinstance(refused, m.Failed):

@@ -104,7 +104,9 @@ def execution_of(done: m.Done, flight: Flight, origin: Origin) -> Execution:
     results = _results(done.exits, done.outputs[0] if done.outputs else None, len(kept))
     lost = done.report.get("lost_frac")
     if isinstance(lost, float) and lost:
-        results = [structs.replace(result, lost_frac=lost) for result in results]
+        told = done.report.get("lost_rows")
+        rows = tuple(row for row in told if isinstance(row, int)) if isinstance(told, list) else ()
+        results = [structs.replace(result, lost_frac=lost, lost_rows=rows) for result in results]
     if len(kept) != len(flight.order.batch):
         by_position = dict(zip(kept, results, strict=True))
         results = [by_position.get(p, _NOTHING) for p in range(len(flight.order.batch))]

@@ -144,6 +144,7 @@ class Book:
                 result.lost_frac,
                 result.boxes,
                 result.kept_bytes,
+                result.lost_rows,
                 None,  # energy_j: attributed when the run is told
                 run.asked_service,
                 run.origin,

@@ -64,11 +64,14 @@ class Answers:
     """Stored predictions of one model, laid out for look-ups by sample.
 
     Args:
-        scores: per exit float (n, classes), softmax. lost_frac: share of the inputs that did without.
+        scores: per exit float (n, classes), softmax. lost_frac, lost_rows: what the inputs lack.
     """
 
     def __init__(
-        self, scores: Sequence[np.ndarray[tuple[int, int], np.dtype[np.float32]]], lost_frac: float = 0.0
+        self,
+        scores: Sequence[np.ndarray[tuple[int, int], np.dtype[np.float32]]],
+        lost_frac: float = 0.0,
+        lost_rows: tuple[int, ...] = (),
     ) -> None:
         """Turn every row into the result it stands for, once."""
         self._by_exit = [
@@ -79,6 +82,7 @@ class Answers:
                     exit=exit_,
                     scores=tuple(row.tolist()),
                     lost_frac=lost_frac,
+                    lost_rows=lost_rows,
                 )
                 for row in rows
             ]

@@ -24,7 +24,8 @@ class ItemResult(Struct, frozen=True, gc=False, kw_only=True):
         confidence: max softmax at the exit taken.
         exit: index of the exit taken.
         scores: probabilities of shape (classes,), or ``None``.
-        lost_frac: fraction of the input that was lost on the way.
+        lost_frac: fraction of the input that was lost on the way. lost_rows: the mask of a picture at the model's own
+            size: its rows of which nothing arrived, from 0 at the top.
         boxes: regions found, (left, top, right, bottom) in pixels, by a region proposer or detector.
         kept_bytes: size of what was left on the board for this item, ``None`` if nothing was or nobody said.
     """
@@ -36,6 +37,7 @@ class ItemResult(Struct, frozen=True, gc=False, kw_only=True):
     lost_frac: float = 0.0
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     kept_bytes: int | None = None
+    lost_rows: tuple[int, ...] = ()
 
 
 class Execution(Struct, frozen=True, gc=False, kw_only=True):
@@ -69,7 +71,7 @@ class Step(Struct, frozen=True, gc=False):
         received, started, finished: board's own clock, as in `Execution`; ``None`` for a failed attempt.
         boot: counts the board's connections: stamps are comparable only within one.
         batch: how many items were executed together.
-        label, confidence, exit, scores, lost_frac, boxes, kept_bytes: as in `ItemResult`.
+        label, confidence, exit, scores, lost_frac, boxes, kept_bytes, lost_rows: as in `ItemResult`.
         error: why the attempt failed, or ``None``.
         cancelled: stage at which a cancel caught it (before_sent, before_start, during, too_late), or ``None``.
     """
@@ -92,6 +94,7 @@ class Step(Struct, frozen=True, gc=False):
     lost_frac: float = 0.0
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     kept_bytes: int | None = None
+    lost_rows: tuple[int, ...] = ()
     energy_j: float | None = None
     asked_service: Ns | None = None
     origin: Origin = Origin.MEASURED

@@ -105,6 +105,11 @@ def lost_rows(shape: Shape, there: Collection[int], given: Sequence[int]) -> int
     return sum(1 << y for y, gone in enumerate(whole.tolist()) if gone)
 
 
+def rows_of(mask: int) -> list[int]:
+    """Numbers of the rows in such a mask, ascending."""
+    return [y for y in range(mask.bit_length()) if mask >> y & 1]
+
+
 def conceal(pixels: Any, gone: Any, fill: int, mean: Sequence[int] = ()) -> None:  # noqa: ANN401
     """Write over what was lost, in place; a column of which nothing arrived becomes grey.
 

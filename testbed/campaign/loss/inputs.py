@@ -13,7 +13,7 @@ from testbed.campaign.loss.answering import Answering
 from testbed.campaign.loss.calibration import order_bytes
 from testbed.campaign.loss.pictures import arrived, send
 from testbed.coordinator.modelled import Answers
-from testbed.wire.picture import fit
+from testbed.wire.picture import fit, lost_rows, rows_of
 from testbed.wire.strips import DECODES, ROWS
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ class LossyInputs:
             if model not in self._models:
                 self._models[model] = Answering(data, model)
             scores = self._models[model].scores(image[None])
-            found = Answers(scores, self.lost_frac(model, sample, gone))
-            size = sum(_ROW_BYTES + _SCORE_BYTES * rows.shape[1] for rows in scores)
+            rows = rows_of(lost_rows(sent.shape, sent.without(gone), image.shape))
+            found = Answers(scores, self.lost_frac(model, sample, gone), tuple(rows))
+            size = sum(_ROW_BYTES + _SCORE_BYTES * (each.shape[1] + len(rows)) for each in scores)
             self._answers.keep(key, found, size)
         return found
 

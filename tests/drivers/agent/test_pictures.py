@@ -90,6 +90,7 @@ def test_a_picture_becomes_an_ordinary_action(parts):
     assert entry.report["lost_frac"] == 0.0
     assert entry.report["decode_ns"] > 0
     assert entry.lost_rows == 0
+    assert "lost_rows" not in entry.report
 
 
 def test_rows_that_were_lost_as_a_whole_are_handed_on(parts):
@@ -97,6 +98,7 @@ def test_rows_that_were_lost_as_a_whole_are_handed_on(parts):
     pictures.put(through(packets=3), lambda action, message: None)  # of four rows of segments
     entry = residency.taken.get(timeout=20)
     assert entry.lost_rows == 0xFF << 24
+    assert entry.report["lost_rows"] == list(range(24, 32))
     given = np.frombuffer(entry.infer.input.data, np.uint8).reshape(32, 32)
     assert (given[24:] == 128).all()
 

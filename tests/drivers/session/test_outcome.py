@@ -83,6 +83,17 @@ def test_a_virtual_board_tells_what_it_was_asked_and_its_origin():
     assert execution.notes == {"pace_error_ns": 5.0}
 
 
+def test_what_was_lost_is_told_with_its_mask():
+    flight = Flight(order(), np.zeros((1, 2), np.uint8), ())
+    told = done([[0.1, 0.9]], lost_frac=0.25, lost_rows=[3, 4])
+    execution = execution_of(told, flight, Origin.MEASURED)
+    assert (execution.items[0].lost_frac, execution.items[0].lost_rows) == (0.25, (3, 4))
+    assert execution.notes == {"lost_frac": 0.25}
+    for rows in (None, 7, ["x", 1.5]):  # an agent that says nothing of it, or nonsense
+        told = done([[0.1, 0.9]], lost_frac=0.25, lost_rows=rows)
+        assert execution_of(told, flight, Origin.MEASURED).items[0].lost_rows == ()
+
+
 @pytest.mark.parametrize("rows", [[[0.1, 0.9]], [[0.1, 0.9]] * 3])
 def test_an_answer_of_another_size_is_refused(rows):
     flight = Flight(order(2), np.zeros((2, 2), np.uint8), ())

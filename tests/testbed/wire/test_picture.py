@@ -3,7 +3,7 @@ import pytest
 
 from testbed.errors import LocalWireError, RemoteWireError
 from testbed.wire.jpeg import FULL, GREY, HALF, Shape
-from testbed.wire.picture import FILLS, conceal, encode, fit, lost, lost_rows, restore
+from testbed.wire.picture import FILLS, conceal, encode, fit, lost, lost_rows, restore, rows_of
 
 RAMP = np.tile(np.arange(64, dtype=np.uint8)[:, None] * 3, (1, 48))
 COLOUR = np.stack([RAMP, RAMP[::-1], np.full_like(RAMP, 90)], axis=-1)
@@ -119,6 +119,8 @@ def test_rows_are_lost_where_nothing_of_them_is_there():
     shape, segments = encode(ramp(), quality=90)
     there = set(range(len(segments))) - {1, 7}
     assert lost_rows(shape, there, (1, 64, 48)) == 0xFF << 8 | 0xFF << 56
+    assert rows_of(lost_rows(shape, there, (1, 64, 48))) == [*range(8, 16), *range(56, 64)]
+    assert rows_of(0) == []
     assert lost_rows(shape, there, (64, 48, 1)) == lost_rows(shape, there, (64, 48))
     assert lost_rows(shape, set(range(len(segments))), (1, 64, 48)) == 0
     assert lost_rows(shape, there, (1, 32, 24)) == 0

@@ -195,6 +195,17 @@ async def test_nothing_on_the_way_can_be_read_and_nothing_is_sent_twice(make_spe
     assert max(map(len, seen["up"])) <= LOSSY["packet_bytes"] + 1 + OVERHEAD_BYTES
 
 
+async def test_the_mask_of_lost_rows_comes_back_with_the_answer(make_spec, images):
+    table = {**LOSSY, "units": 0, "packet_bytes": 400, "most_lost": 0.8}
+    network = {"up": {"loss": {"frac": 0.3}}, "backend": "relay"}
+    async with Talk(virtual_jetson(make_spec("virtual-jetson", lossy=table, network=network))) as talk:
+        ends = [await talk.ask(images[0]) for _ in range(20)]
+    items = [end.execution.items[0] for end in ends if isinstance(end, ev.Executed)]
+    assert any(item.lost_rows for item in items)
+    for item in items:  # a segment is a row of blocks, of which the last is half outside
+        assert len({row // 8 for row in item.lost_rows}) / 4 == item.lost_frac
+
+
 async def test_a_board_that_dies_in_the_middle_fails_what_it_was_sent(make_spec, images):
     slow = {**LOSSY, "pace_mbit": 0.02, "wait_ms": 5000, "silence_ms": 60_000}
     async with Talk(virtual_jetson(make_spec("virtual-jetson", lossy=slow, silence_ms=1500))) as talk:

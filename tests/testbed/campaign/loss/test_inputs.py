@@ -44,6 +44,14 @@ def test_packets_are_those_of_a_board_and_take_their_share_of_the_picture(data):
     assert answer(inputs, "cnn-small", 3, every[1:]).lost_frac == pytest.approx(sum(shares[1:]))
 
 
+def test_rows_of_which_nothing_is_left_are_told(data):
+    inputs = LossyInputs(data, Way(units=0, packet_bytes=400, fill="grey"))  # a row of eight pixels a segment
+    every = range(len(inputs.sizes("cnn-small", 3)))
+    told = [answer(inputs, "cnn-small", 3, (number,)).lost_rows for number in every]
+    assert sorted(row for rows in told for row in rows) == list(range(28))
+    assert answer(inputs, "cnn-small", 3, ()).lost_rows == ()
+
+
 def test_the_more_is_lost_the_more_answers_are_wrong_and_always_the_same_ones(data):
     truth = data.tasks[TASK].truth
     right = []
