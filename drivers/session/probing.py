@@ -12,8 +12,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.model.event import NetworkSeen
+from testbed.model.losses import SeenLoss
 from testbed.model.record import ClockProbe
-from testbed.units import MS, Ns, S
+from testbed.units import Ns, S
 from testbed.wire import messages as m
 from testbed.wire.frames import SHORT_OVERHEAD_BYTES
 
@@ -29,8 +30,6 @@ DOWN_BYTES = SHORT_OVERHEAD_BYTES + len(m.encode_message(m.ProbeReply(0, 0, 0)))
 _GAP_S = 0.004
 _WAIT_S = 2.0
 _RECENT = 32
-_SMOOTHING = 0.05
-_TELL: Ns = 200 * MS
 
 
 class Prober:
@@ -38,7 +37,6 @@ class Prober:
 
     Attributes:
         up_bytes_per_s: rate towards the board, from an upload or the line; ``inf`` before any.
-        loss_frac: smoothed share of packets that lossy orders lost; ``None`` before the first.
     """
 
     def __init__(
@@ -46,7 +44,7 @@ class Prober:
     ) -> None:
         """Nothing sent yet."""
         self.up_bytes_per_s = composition.line_bytes_per_s or math.inf
-        self.loss_frac: float | None = None
+        self._losses = SeenLoss()
         self._down = composition.line_bytes_per_s or math.inf
         self._board = board
         self._boot = boot
@@ -61,7 +59,6 @@ class Prober:
         self._heard = asyncio.Event()
         self._ended = False
         self._last_t = 0
-        self._told: Ns = 0
 
     def make(self, now: Ns) -> m.Probe:
         """A probe stamped now."""
@@ -112,14 +109,11 @@ class Prober:
             lost = self._lost_since(first) / max(count, 1)
         else:
             lost = 0.0
-        return self._seen(self._last_t, lost if self.loss_frac is None else self.loss_frac)
+        return self._seen(self._last_t, lost if self._losses.frac is None else self._losses.frac)
 
     def lost(self, frac: float, now: Ns) -> None:
         """A lossy order lost such a share of its packets; told a few times a second."""
-        before = self.loss_frac
-        self.loss_frac = frac if before is None else before + _SMOOTHING * (frac - before)
-        if now - self._told >= _TELL and (seen := self._seen(now, self.loss_frac)) is not None:
-            self._told = now
+        if self._losses.add(frac, now) and (seen := self._seen(now, self._losses.frac or 0.0)) is not None:
             self._emit(seen)
 
     def _seen(self, t: Ns, loss_frac: float) -> NetworkSeen | None:

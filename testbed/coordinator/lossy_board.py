@@ -10,6 +10,7 @@ from testbed.coordinator.datagrams import UNHEARD
 from testbed.coordinator.modelled import Flying, ModelledBoard, ServiceDraws
 from testbed.model import event as ev
 from testbed.model.action import Transport
+from testbed.model.losses import SeenLoss
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class LossyBoard(ModelledBoard):
         """As the base; ``channel`` is this board's own."""
         super().__init__(board, link, profiles, answers, rng, residency)
         self.channel: Channel = channel
+        self._losses = SeenLoss()
 
     def accept(
         self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns
@@ -57,18 +59,23 @@ class LossyBoard(ModelledBoard):
             return [ev.Failed(t=now, action=order.id, error=error)]
         channel, model, (sample,) = self.channel, order.model, samples
         pictures = channel.pictures
-        sent = channel.send(pictures.sizes(model, sample), self._wire, self._up_free, now)
+        sizes = pictures.sizes(model, sample)
+        sent = channel.send(sizes, self._wire, self._up_free, now)
         self._up_free = sent.free
         gathered = sent.gathered
         if gathered is None:
-            return self._failed(order, sent.left, sent.silent, UNHEARD, 1.0)
+            return self._failed(order, sent.left, sent.silent, UNHEARD, 1.0) + self._seen(1.0, sent.silent)
         lost = pictures.lost_frac(model, sample, gathered.gone)
         most = channel.options.most_lost
         if lost > most:
             error = f"lost: {lost:.3f} of the picture was lost, more than {most:g}"
-            return self._failed(order, sent.left, gathered.t + self._reply, error, lost)
+            t = gathered.t + self._reply
+            return self._failed(order, sent.left, t, error, lost) + self._seen(lost, t)
         answers = pictures.answers(model, sample, gathered.gone)
-        return self._admit(order, answers, (0,), now, sent.left, gathered.t)
+        found = self._admit(order, answers, (0,), now, sent.left, gathered.t)
+        if isinstance(found[0], Flying):
+            found += self._seen(len(gathered.gone) / len(sizes), found[0].answered)
+        return found
 
     def _admit(
         self, order: Infer, answers: Answers, samples: Sequence[int], now: Ns, left: Ns, received: Ns
@@ -101,6 +108,22 @@ class LossyBoard(ModelledBoard):
                 break
             changed.append(moved)
         return changed
+
+    def _seen(self, frac: float, t: Ns) -> list[Flying | ev.CoreEvent]:
+        """A session tells of the network when it hears what an order has lost."""
+        if not self._losses.add(frac, t):
+            return []
+        link = self.link
+        return [
+            ev.NetworkSeen(
+                t=t,
+                board=self.id,
+                rtt=link.rtt,
+                up_bytes_per_s=link.up_bytes_per_s,
+                down_bytes_per_s=link.down_bytes_per_s,
+                loss_frac=self._losses.frac or 0.0,
+            )
+        ]
 
     def _failed(
         self, order: Infer, left: Ns, t: Ns, error: str, lost_frac: float = 0.0

@@ -1,4 +1,4 @@
-"""Which packets of a network are lost: each on its own, or in bursts.
+"""Which packets of a network are lost: each on its own, or in bursts; and what is seen of it.
 
 The same for the emulated network that real sockets run over and for boards in virtual time.
 """
@@ -8,6 +8,11 @@ from __future__ import annotations
 import random
 
 from msgspec import Struct
+
+from testbed.units import MS, Ns
+
+_SMOOTHING = 0.05
+_TELL: Ns = 200 * MS
 
 
 class LossOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,3 +71,25 @@ class Loss:
         if self._to_bad:
             self._is_bad = self._random() < (1.0 - self._to_good if self._is_bad else self._to_bad)
         return self._random() < (self._bad if self._is_bad else self._good)
+
+
+class SeenLoss:
+    """What lossy orders to one board lose, as a moving average that is told a few times a second.
+
+    Attributes:
+        frac: smoothed share of packets; ``None`` before the first order.
+    """
+
+    def __init__(self) -> None:
+        """Nothing was seen."""
+        self.frac: float | None = None
+        self._told: Ns = 0
+
+    def add(self, frac: float, now: Ns) -> bool:
+        """An order lost such a share; whether it is time to tell."""
+        before = self.frac
+        self.frac = frac if before is None else before + _SMOOTHING * (frac - before)
+        due = now - self._told >= _TELL
+        if due:
+            self._told = now
+        return due

@@ -140,3 +140,15 @@ def test_what_cannot_be_executed_fails_as_on_a_real_board() -> None:
     _, absent = b.accept(lossy(2), (0,), 100, 0)
     assert isinstance(absent, ev.Failed)
     assert absent.error == "'m' is not resident"
+
+
+def test_the_policy_is_told_what_is_lost() -> None:
+    b = board(1, 6)
+    seen = []
+    for i in range(4):
+        *_, last = b.accept(lossy(i), (0,), 100, S + i * 150 * MS)
+        if isinstance(last, ev.NetworkSeen):
+            seen.append(last)
+    assert [one.loss_frac for one in seen] == [0.25, 0.25 - 0.05 * 0.25]
+    assert seen[0].t > S
+    assert (seen[0].board, seen[0].rtt) == ("b", 20 * MS)

@@ -1,6 +1,7 @@
 import pytest
 
-from testbed.model.losses import Loss, LossOptions
+from testbed.model.losses import Loss, LossOptions, SeenLoss
+from testbed.units import MS
 
 N = 40_000
 BURSTS = LossOptions(to_bad=0.01, to_good=0.2, bad_frac=1.0)
@@ -50,3 +51,11 @@ def test_long_run_share_of_both_models() -> None:
 def test_what_is_no_probability_is_refused(wrong) -> None:
     with pytest.raises(ValueError, match="must be"):
         LossOptions(**wrong)
+
+
+def test_what_is_seen_is_smoothed_and_told_a_few_times_a_second() -> None:
+    seen = SeenLoss()
+    assert seen.frac is None
+    told = [seen.add(0.2 if i == 0 else 0.0, 1000 * MS + i * 50 * MS) for i in range(9)]
+    assert told == [i % 4 == 0 for i in range(9)]
+    assert seen.frac == pytest.approx(0.2 * 0.95**8)
