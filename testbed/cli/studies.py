@@ -71,7 +71,9 @@ def run(
     for option, there in given.items():
         if there:
             raise ConfigError(
-                "this experiment needs no lab and plays no trials", key=option, cure=f"Leave {option} out"
+                "this experiment needs no lab and plays no trials",
+                key=option,
+                cure=f"Leave {option} out{_beside(experiment)}",
             )
     from testbed.campaign.studies import run_study
 
@@ -79,6 +81,15 @@ def run(
     folder = out if out is not None else Path("runs") / f"{experiment.name}-{stamp}"
     run_study(experiment, folder, seed=seed, progress=terminal)
     report(terminal, folder)
+
+
+def _beside(experiment: Path) -> str:
+    """Experiments within its folder that do play trials, to name in a cure."""
+    from testbed import resources
+
+    folders = [file.parent for file in sorted(experiment.glob(f"*/**/{resources.CAMPAIGN_FILE}"))]
+    names = [str(folder) for folder in folders if kind_of(folder) == TRIALS]
+    return f", or run what plays trials here: {', '.join(names)}" if names else ""
 
 
 def report(terminal: Terminal, folder: Path) -> None:

@@ -33,6 +33,16 @@ def test_options_about_labs_are_refused(place, option) -> None:
     assert option[0] in done.stderr
 
 
+def test_experiments_beside_it_that_play_trials_are_named(place) -> None:
+    for name, kind in (("live", ""), ("other", 'kind = "splits"')):
+        (place / "few" / name).mkdir()
+        (place / "few" / name / "campaign.toml").write_text(kind)
+    done = invoke("run", "few", "--gap", cwd=place)
+    assert done.returncode == Exit.USAGE
+    assert "few/live" in done.stderr
+    assert "few/other" not in done.stderr
+
+
 def test_an_unknown_kind_is_refused_with_the_right_one(place) -> None:
     file = place / "few" / "campaign.toml"
     file.write_text(file.read_text().replace('"splits"', '"split"'))
