@@ -11,6 +11,7 @@ Source: mm-link(1) of mahimahi (Netravali et al., USENIX ATC 2015).
 from __future__ import annotations
 
 import csv
+import math
 from typing import TYPE_CHECKING
 
 from testbed.errors import ConfigError
@@ -19,6 +20,12 @@ from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_DIGITS = 15
+_CURE = (
+    "A .csv has a header and the columns t_s (rising) and rate_kbit; any other ending is mahimahi's: "
+    "one whole, not falling number of milliseconds a line"
+)
 
 
 def read_trace(file: Path) -> Steps | Chances:
@@ -30,21 +37,24 @@ def read_trace(file: Path) -> Steps | Chances:
     try:
         lines = file.read_text("ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the trace cannot be read: {error}", file=file, key="trace") from error
+        cure = "Name a text file; a relative name is looked for beside the file that names it"
+        raise ConfigError(f"the trace cannot be read: {error}", file=file, key="trace", cure=cure) from error
     return _csv(file, lines) if file.suffix == ".csv" else _mahimahi(file, lines)
 
 
 def _csv(file: Path, lines: list[str]) -> Steps:
     rows = csv.DictReader(lines)
-    if set(rows.fieldnames or ()) < {"t_s", "rate_kbit"}:
+    if not {"t_s", "rate_kbit"} <= set(rows.fieldnames or ()):
         raise _wrong(file, 1, "the header needs the columns t_s and rate_kbit")
     begins: list[Ns] = []
     rates: list[float] = []
     for number, row in enumerate(rows, start=2):
         try:
             at, rate = round(float(row["t_s"]) * S), float(row["rate_kbit"])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise _wrong(file, number, "no numbers in t_s and rate_kbit") from error
+        if not math.isfinite(rate):  # nothing would ever be through
+            raise _wrong(file, number, "rates must be finite")
         if (begins and at <= begins[-1]) or rate < 0:
             raise _wrong(file, number, "times must rise and rates must not be negative")
         begins.append(at)
@@ -58,7 +68,7 @@ def _csv(file: Path, lines: list[str]) -> Steps:
 def _mahimahi(file: Path, lines: list[str]) -> Chances:
     at: list[Ns] = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip().isdigit():
+        if not line.strip().isdigit() or len(line.strip()) > _DIGITS:
             raise _wrong(file, number, "each line is a whole number of milliseconds")
         at.append(int(line) * MS)
         if len(at) > 1 and at[-1] < at[-2]:
@@ -69,4 +79,4 @@ def _mahimahi(file: Path, lines: list[str]) -> Chances:
 
 
 def _wrong(file: Path, line: int, why: str) -> ConfigError:
-    return ConfigError(f"line {line}: {why}", file=file, key="trace", cure="See the docstring of the formats")
+    return ConfigError(f"line {line}: {why}", file=file, key="trace", cure=_CURE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from msgspec import Struct
@@ -33,8 +34,10 @@ class WayOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Refuse what no way can be.
 
         Raises:
-            ValueError: a negative time, a rate or queue that lets nothing through, or two rates.
+            ValueError: a negative time, a rate or queue that lets nothing through, no number, or two rates.
         """
+        if not all(map(math.isfinite, (self.delay_ms, self.jitter_ms, self.rate_mbit or 0.0))):
+            raise ValueError("delay_ms, jitter_ms and rate_mbit must be finite; without rate_mbit no limit")
         if self.delay_ms < 0 or self.jitter_ms < 0:
             raise ValueError("delay_ms and jitter_ms must not be negative")
         if self.queue_bytes < 1 or (self.rate_mbit is not None and self.rate_mbit <= 0):

@@ -28,6 +28,10 @@ def test_mahimahi(tmp_path: Path) -> None:
     ("name", "text", "line"),
     [
         ("t.csv", "time,rate\n", "line 1"),
+        ("t.csv", "time,rate\n0,1\n1,1\n", "line 1"),
+        ("t.csv", "t_s,rate_kbit\n0,nan\n1,2\n", "line 2: rates must be finite"),
+        ("t.csv", "t_s,rate_kbit\n0,1\ninf,2\n", "line 3"),
+        ("t.up", "9" * 5000, "line 1"),
         ("t.csv", "t_s,rate_kbit\n0,1\n0,2\n", "line 3"),
         ("t.csv", "t_s,rate_kbit\n0,1\nx,2\n", "line 3"),
         ("t.csv", "t_s,rate_kbit\n0,0\n1,0\n", "rate above 0"),
