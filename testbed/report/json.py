@@ -22,6 +22,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
         "schema": SCHEMA,
         "run": analysis.folder,
         "policies": {row.policy: _policy(row) for row in analysis.policies},
+        "cancelled": [_plain(row) for row in analysis.cancels],
         "meters": [_plain(row) for row in analysis.meters],
         "executions": [_plain(row) for row in analysis.work],
         "crosschecks": [_plain(row) for row in analysis.crosschecks],

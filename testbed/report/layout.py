@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.report import words
+from testbed.report.cancels import STAGES
 from testbed.report.energy_tables import meters, work
 from testbed.report.table import Table
 
@@ -19,8 +20,14 @@ _METRICS = {
 
 
 def main_tables(analysis: Analysis) -> tuple[Table, ...]:
-    """What the terminal shows: targets, policies, differences, pace."""
-    made = [targets(analysis), policies(analysis), differences(analysis), pace(analysis)]
+    """What the terminal shows: targets, policies, differences, cancelled orders, pace."""
+    made = [
+        targets(analysis),
+        policies(analysis),
+        differences(analysis),
+        cancels(analysis),
+        pace(analysis),
+    ]
     return tuple(table for table in made if table.body)
 
 
@@ -156,6 +163,38 @@ def _difference(row: PairRow) -> tuple[str, ...]:
         words.estimated(row.difference, unit, scale=scale, signed=True),
         str(row.difference.n),
         words.probability(row.p_value),
+    )
+
+
+def cancels(analysis: Analysis) -> Table:
+    """What became of orders that were called off."""
+    body = [
+        (
+            row.policy,
+            row.board,
+            *(str(row.stages.get(stage, 0)) for stage in STAGES),
+            words.number(row.vain_s),
+            words.percent(row.vain_frac),
+        )
+        for row in analysis.cancels
+    ]
+    return Table(
+        title="Cancelled orders: how far they were",
+        head=(
+            "policy",
+            "board",
+            "not sent",
+            "not started",
+            "running",
+            "too late",
+            "in vain s",
+            "of its work",
+        ),
+        body=tuple(body),
+        names=2,
+        remarks=(
+            "in vain: time of those that were too late; their energy is in the board's, and so in the policy's",
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from testbed.measure.clocksync import fit_clocks
 from testbed.measure.pace import Paces
+from testbed.report.cancels import Cancels
 from testbed.report.columns import Rows, in_analysis
 from testbed.report.meters import readings
 from testbed.report.policies import Material, contended_boards
@@ -32,7 +33,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
     clocks = tuple(fit_clocks(attempt.probes) for attempt in attempts)
     boards = {facts.id: facts for attempt in attempts for facts in attempt.boards}
     crowded = frozenset(contended_boards(attempts))
-    rows, steps, paces = Rows(), StepRows(boards, crowded), Paces()
+    rows, steps, paces, cancels = Rows(), StepRows(boards, crowded), Paces(), Cancels()
     worked: list[frozenset[BoardId]] = []
     stamps: list[dict[tuple[BoardId, int], array[int]]] = []
     for attempt, book in zip(attempts, clocks, strict=True):
@@ -47,6 +48,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
             counted = list(in_analysis(attempt, records))
             rows.add(attempt, counted)
             steps.add(counted, book)
+            cancels.add(counted)
             paces.add(step for record in counted for step in record.steps)
         worked.append(frozenset(started))
         stamps.append(ends)
@@ -60,6 +62,7 @@ def _material(policy: str, attempts: Sequence[Attempt]) -> Material:
         columns=rows.columns(),
         steps=steps.steps(),
         paces=paces.errors(),
+        cancels=cancels.rows(policy),
         worked=tuple(worked),
         stamps=tuple(
             {key: np.asarray(ends, dtype=np.int64) for key, ends in each.items()} for each in stamps

@@ -18,7 +18,7 @@ from testbed.model.lab import BoardFacts
 from testbed.model.origin import Origin, weakest
 from testbed.report.columns import Columns
 from testbed.report.meters import Reading
-from testbed.report.rows import EnergyRow, PolicyRow, TargetRow, no_energy
+from testbed.report.rows import CancelRow, EnergyRow, PolicyRow, TargetRow, no_energy
 from testbed.report.steps import Steps
 from testbed.store.reader import Attempt
 
@@ -46,6 +46,7 @@ class Material(Struct, frozen=True, kw_only=True):
     columns: Columns
     steps: Steps
     paces: dict[str, Pace]
+    cancels: tuple[CancelRow, ...]
     worked: tuple[frozenset[BoardId], ...]
     stamps: tuple[dict[tuple[BoardId, int], NDArray[np.int64]], ...]
 

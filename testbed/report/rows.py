@@ -191,6 +191,21 @@ class PaceRow(Struct, frozen=True, kw_only=True):
     pace: Pace
 
 
+class CancelRow(Struct, frozen=True, kw_only=True):
+    """Orders to one board that a policy called off.
+
+    Attributes:
+        stages: items by how far they were when the cancel found them: before_sent, before_start, during, too_late.
+        vain_s: time that the board took for those that were too late [s]; vain_frac: of all its time at work.
+    """
+
+    policy: str
+    board: str
+    stages: dict[str, int]
+    vain_s: float
+    vain_frac: float | None
+
+
 class ClockRow(Struct, frozen=True, kw_only=True):
     """How well a board's clock was known during one trial; ``bound_us`` is the median over its stamps."""
 
@@ -285,6 +300,7 @@ class Analysis(Struct, frozen=True, kw_only=True):
     policies: tuple[PolicyRow, ...]
     pairs: tuple[PairRow, ...]
     paces: tuple[PaceRow, ...]
+    cancels: tuple[CancelRow, ...]
     clocks: tuple[ClockRow, ...]
     boards: tuple[BoardRow, ...]
     meters: tuple[MeterRow, ...]

@@ -70,6 +70,7 @@ def analyse(run: Run) -> Analysis:
         policies=rows,
         pairs=pairs,
         paces=tuple(PaceRow(policy=m.policy, pace=pace) for m in found for pace in m.paces.values()),
+        cancels=tuple(row for m in found for row in m.cancels),
         clocks=tuple(row for m in found for row in _clock_rows(m)),
         boards=tuple(row for m in found for row in _board_rows(m)),
         meters=tuple(row for attempt, each in metered for row in meter_rows(attempt, each)),
