@@ -20,7 +20,16 @@ def document(tmp_path_factory):
 
 def test_keys_are_exactly_those_of_schema_1(document):
     made, folder = document
-    assert set(made) == {"schema", "run", "policies", "meters", "executions", "crosschecks", "figures"}
+    assert set(made) == {
+        "schema",
+        "run",
+        "policies",
+        "cancelled",
+        "meters",
+        "executions",
+        "crosschecks",
+        "figures",
+    }
     assert (made["schema"], made["run"]) == (1, str(folder))
     for policy in made["policies"].values():
         assert set(policy) == {"requests", "outcomes", "p99_ms", "energy_mj_per_request", "targets"}
