@@ -295,16 +295,17 @@ def modelled_boards(virtual: VirtualLab, data: Data, seed: int) -> dict[str, Mod
                 answers[model] = Answers(data.of(model).test_scores(model))
         link = virtual.links[board]
         profiles = {model: virtual.profiles.rows[board, model] for model in table.models}
-        parts = (
+        channel = channel_of(virtual.lab, board, link, data, virtual.inputs, seed)
+        kind = ModelledBoard if channel is None else LossyBoard
+        boards[board] = kind(
             board,
             link,
             profiles,
             {model: answers[model] for model in table.models},
             np.random.default_rng(stream),
             Residency(profiles, table.resident, table.memory_bytes),
+            channel,
         )
-        channel = channel_of(virtual.lab, board, link, data, virtual.inputs, seed)
-        boards[board] = ModelledBoard(*parts) if channel is None else LossyBoard(*parts, channel)
     return boards
 
 

@@ -66,12 +66,12 @@ def boards(terminal: Terminal, *, lab: str) -> None:
     columns = ("board", "kind", "site", "models", "profiles", "meters, switch", "lease")
     shown = Table(*columns, title=f"lab {read.name}", title_justify="left")
     for name, row in rows.items():
-        kind = str(row["kind"]) if row["driver"] else f"{row['kind']} [red](no such driver)[/red]"
+        kind = escape(str(row["kind"])) + ("" if row["driver"] else " [red](no such driver)[/red]")
         models = ", ".join(read.boards[name][0].models)
         instruments = (*read.meters.items(), *read.switches.items())
         beside = ", ".join(one for one, (about, _) in instruments if about.feeds == name) or "-"
         if row["no_driver"]:
-            beside += f" [red](no driver of kind {', '.join(row['no_driver'])})[/red]"
+            beside += f" [red](no driver of kind {escape(', '.join(row['no_driver']))})[/red]"
         profiles = str(row["profiles"] or "measured at start")
         told = escape(str(leases[name]["told"]))
         shown.add_row(name, kind, str(row["site"]), models, profiles, beside, told)

@@ -13,7 +13,7 @@ from testbed.coordinator.effects import Close
 from testbed.coordinator.state import BoardState, Case, Ended, Flight, LabState
 from testbed.errors import PolicyError
 from testbed.model.action import Infer, Load
-from testbed.model.execution import Step
+from testbed.model.execution import CANCEL_STAGES, Step
 from testbed.model.record import RequestRecord
 from testbed.model.request import Outcome, Request
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 EXPIRED = "deadline passed with nothing under way"
 _ENDED_DEADLINES = 64
 """So many deadlines of requests that have ended may lie about, beside as many as are open, before they are swept."""
-CANCEL_STAGES = ("before_sent", "before_start", "during", "too_late")
 
 
 class Book:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from testbed.model.losses import SeenLoss
 from testbed.units import MS, Ns, S
 from testbed.wire.sealing import OVERHEAD_BYTES
 
@@ -92,13 +93,14 @@ class Channel:
     """One board's.
 
     Attributes:
-        options: the board's. pictures: what travels here.
+        options: the board's. pictures: what travels here. seen: what the coordinator hears of losses.
     """
 
     def __init__(self, options: LossyOptions, loss: Loss, pictures: Pictures, rtt: Ns) -> None:
         """Open, with nothing on its way."""
         self.options = options
         self.pictures = pictures
+        self.seen = SeenLoss()
         self._loss = loss
         self._half = rtt // 2
         self._wait = round(options.wait_ms * MS)

@@ -7,42 +7,21 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from testbed.coordinator.datagrams import UNHEARD
-from testbed.coordinator.modelled import Flying, ModelledBoard, ServiceDraws
+from testbed.coordinator.modelled import Flying, ModelledBoard
 from testbed.model import event as ev
 from testbed.model.action import Transport
-from testbed.model.losses import SeenLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    import numpy as np
+    from collections.abc import Sequence
 
     from testbed.coordinator.datagrams import Channel
-    from testbed.coordinator.modelled import Answers, LinkModel
-    from testbed.coordinator.residency import Residency
+    from testbed.coordinator.modelled import Answers
     from testbed.model.action import Infer
-    from testbed.model.ids import BoardId, ModelId
-    from testbed.model.profile import HwProfile
     from testbed.units import Ns
 
 
 class LossyBoard(ModelledBoard):
     """A picture may be overtaken while its packets are awaited, so lanes are in the order in which all is there."""
-
-    def __init__(
-        self,
-        board: BoardId,
-        link: LinkModel,
-        profiles: Mapping[ModelId, HwProfile],
-        answers: Mapping[ModelId, Answers],
-        rng: np.random.Generator,
-        residency: Residency | None,
-        channel: Channel,
-    ) -> None:
-        """As the base; ``channel`` is this board's own."""
-        super().__init__(board, link, profiles, answers, rng, residency)
-        self.channel: Channel = channel
-        self._losses = SeenLoss()
 
     def accept(
         self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns
@@ -58,23 +37,25 @@ class LossyBoard(ModelledBoard):
             error = f"a lossy order carries one picture, not {len(order.batch)}"
             return [ev.Failed(t=now, action=order.id, error=error)]
         channel, model, (sample,) = self.channel, order.model, samples
+        assert channel is not None
         pictures = channel.pictures
         sizes = pictures.sizes(model, sample)
         sent = channel.send(sizes, self._wire, self._up_free, now)
         self._up_free = sent.free
         gathered = sent.gathered
         if gathered is None:
-            return self._failed(order, sent.left, sent.silent, UNHEARD, 1.0) + self._seen(1.0, sent.silent)
+            failed = self._failed(order, sent.left, sent.silent, UNHEARD, 1.0)
+            return failed + self._seen(channel, 1.0, sent.silent)
         lost = pictures.lost_frac(model, sample, gathered.gone)
         most = channel.options.most_lost
         if lost > most:
             error = f"lost: {lost:.3f} of the picture was lost, more than {most:g}"
             t = gathered.t + self._reply
-            return self._failed(order, sent.left, t, error, lost) + self._seen(lost, t)
+            return self._failed(order, sent.left, t, error, lost) + self._seen(channel, lost, t)
         answers = pictures.answers(model, sample, gathered.gone)
         found = self._admit(order, answers, (0,), now, sent.left, gathered.t)
         if isinstance(found[0], Flying):
-            found += self._seen(len(gathered.gone) / len(sizes), found[0].answered)
+            found += self._seen(channel, len(gathered.gone) / len(sizes), found[0].answered)
         return found
 
     def _admit(
@@ -85,11 +66,7 @@ class LossyBoard(ModelledBoard):
         if not self.residency.holds(model, received):
             error = f"{model!r} is not resident"
             return self._failed(order, left, received + self.link.rtt - self._half, error)
-        draws = self._draws.get((model, len(batch)))
-        if draws is None:
-            draws = self._draws[model, len(batch)] = ServiceDraws(
-                self._profiles[model], len(batch), self._rng
-            )
+        draws = self._draws.get((model, len(batch))) or self._first_draws(model, len(batch))
         items, service = answers.of(batch, samples, draws.next())
         lane = self._lanes.setdefault(order.instance, deque())
         while len(lane) > 1 and lane[0].finished <= now and lane[1].started <= now:
@@ -109,9 +86,9 @@ class LossyBoard(ModelledBoard):
             changed.append(moved)
         return changed
 
-    def _seen(self, frac: float, t: Ns) -> list[Flying | ev.CoreEvent]:
+    def _seen(self, channel: Channel, frac: float, t: Ns) -> list[Flying | ev.CoreEvent]:
         """A session tells of the network when it hears what an order has lost."""
-        if not self._losses.add(frac, t):
+        if not channel.seen.add(frac, t):
             return []
         link = self.link
         return [
@@ -121,7 +98,7 @@ class LossyBoard(ModelledBoard):
                 rtt=link.rtt,
                 up_bytes_per_s=link.up_bytes_per_s,
                 down_bytes_per_s=link.down_bytes_per_s,
-                loss_frac=self._losses.frac or 0.0,
+                loss_frac=channel.seen.frac or 0.0,
             )
         ]
 

@@ -129,7 +129,7 @@ def _quantiles(
     )
 
 
-class ServiceDraws:
+class _Draws:
     """Service times of one (model, batch): quantiles drawn in blocks, one number for all exits of an execution."""
 
     def __init__(self, profile: HwProfile, batch: int, rng: np.random.Generator) -> None:
@@ -198,8 +198,6 @@ class ModelledBoard:
         channel: for lossy orders, where it has one; `accept` then takes all orders, instead of `take`.
     """
 
-    channel: Channel | None = None
-
     def __init__(
         self,
         board: BoardId,
@@ -208,16 +206,18 @@ class ModelledBoard:
         answers: Mapping[ModelId, Answers],
         rng: np.random.Generator,
         residency: Residency | None = None,
+        channel: Channel | None = None,
     ) -> None:
         """An idle board with every model of ``profiles`` on its disk, and in memory unless told otherwise."""
         self.id = board
+        self.channel = channel
         self.link = link
         self.busy: dict[ModelId, Ns] = dict.fromkeys(profiles, 0)
         self.residency = residency or Residency(profiles)
         self._profiles = profiles
         self._answers = answers
         self._rng = rng
-        self._draws: dict[tuple[ModelId, int], ServiceDraws] = {}
+        self._draws: dict[tuple[ModelId, int], _Draws] = {}
         self._up_free: Ns = 0
         self._wire: Wire = Unlimited() if math.isinf(link.up_bytes_per_s) else Constant(link.up_bytes_per_s)
         if link.up_wire is not None:
@@ -270,11 +270,7 @@ class ModelledBoard:
         free = self._up_free
         self._up_free = carried = self._wire.through(free if free > now else now, payload_bytes)
         model, batch = order.model, order.batch
-        draws = self._draws.get((model, len(batch)))
-        if draws is None:
-            draws = self._draws[model, len(batch)] = ServiceDraws(
-                self._profiles[model], len(batch), self._rng
-            )
+        draws = self._draws.get((model, len(batch))) or self._first_draws(model, len(batch))
         items, service = self._answers[model].of(batch, samples, draws.next())
         lane = self._lanes.get(order.instance)
         if lane is None:
@@ -289,6 +285,11 @@ class ModelledBoard:
         lane.append(flying)
         self.busy[model] += service
         return flying
+
+    def _first_draws(self, model: ModelId, batch: int) -> _Draws:
+        """For a batch of a size that had none yet."""
+        draws = self._draws[model, batch] = _Draws(self._profiles[model], batch, self._rng)
+        return draws
 
     def accept(
         self, order: Infer, samples: Sequence[int], payload_bytes: int, now: Ns

@@ -12,6 +12,8 @@ WINDOW_MISSED = "window missed"
 """Error of an action that could not start by its ``latest``."""
 NO_DATAGRAMS = "no datagram channel"
 """How the error of a lossy order begins that its board cannot take."""
+CANCEL_STAGES = ("before_sent", "before_start", "during", "too_late")
+"""How far an order can be when a cancel finds it."""
 NO_TABLE = "its table in the lab file has no `lossy`"
 """Why not, mostly."""
 
@@ -73,7 +75,7 @@ class Step(Struct, frozen=True, gc=False):
         batch: how many items were executed together.
         label, confidence, exit, scores, lost_frac, boxes, kept_bytes, lost_rows: as in `ItemResult`.
         error: why the attempt failed, or ``None``.
-        cancelled: stage at which a cancel caught it (before_sent, before_start, during, too_late), or ``None``.
+        cancelled: stage at which a cancel caught it (`CANCEL_STAGES`), or ``None``.
     """
 
     id: StepId

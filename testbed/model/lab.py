@@ -147,6 +147,19 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     cure: str = ""
 
 
+def table_of(value: object, *, file: Path | str, key: str) -> dict[str, Any]:
+    """A value of a TOML file that has to be a table.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise ConfigError(
+            "is no table", file=file, key=key, cure=f"Write {key.rpartition('.')[2]} = {{ ... }}"
+        )
+    return value
+
+
 def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, key: str) -> T:
     """Turn a table of a TOML file into a frozen value, refusing what it does not know.
 
@@ -159,6 +172,7 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         UnknownKeyError: unknown key, with a did-you-mean.
         ConfigError: missing key, or wrong type.
     """
+    table_of(mapping, file=file, key=key)
     names = msgspec.structs.fields(kind)  # type: ignore[arg-type]
     known = {field.encode_name for field in names}
     for name in mapping:

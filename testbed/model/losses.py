@@ -34,13 +34,15 @@ class LossOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Refuse what is no probability.
 
         Raises:
-            ValueError: a value outside [0, 1], or a bad state that is never left.
+            ValueError: a value outside [0, 1], or a bad state that is never left, or never entered.
         """
         chances = (self.frac, self.to_bad or 0.0, self.to_good, self.bad_frac)
         if not all(0.0 <= chance <= 1.0 for chance in chances):
             raise ValueError("frac, to_bad, to_good and bad_frac must be within [0, 1]")
         if self.to_bad and self.to_good == 0.0:
             raise ValueError("to_good must be positive: a bad state that is never left loses everything")
+        if self.to_bad is None and (self.to_good, self.bad_frac) != (1.0, 1.0):
+            raise ValueError("to_good and bad_frac say nothing without to_bad: it must be given too")
 
     @property
     def mean_frac(self) -> float:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 LATE = "no board can answer by the deadline"
 NO_DC = "the edge is not sure enough and no data centre is up"
+UNSEEN = "the edge could not say, and the data centre alone falls short of the accuracy"
 ATTEMPTS = 2
 
 
@@ -207,6 +208,8 @@ class EdgeSight:
         self._used.saw(now, (view.boards[board] for board in sorted(self._dc)))
         if edge is None or direct is None:
             return None
+        if not (self._courses.of(request).direct_ok or request.allow_degraded):
+            return None  # its answer could not stand alone, and might be the first
         asked = wanted(
             self._options.mode,
             edge,
@@ -299,10 +302,13 @@ class EdgeSight:
         if failures < ATTEMPTS and said is None and not last.lost_frac:
             self._start(now, view, case, actions, given, _failed_on(case))
             return
+        course = self._courses.of(request)
+        if said is None and not (course.direct_ok or request.allow_degraded):
+            actions.append(Reject(request=request.id, reason=UNSEEN, best_accuracy=course.best))
+            return
         if failures < ATTEMPTS:
-            backends = self._courses.of(request).backends
             size = view.payload_bytes(request.id)
-            pick = soonest(view, now, backends, size, without=_failed_on(case), given=given)
+            pick = soonest(view, now, course.backends, size, without=_failed_on(case), given=given)
             if pick is not None:
                 self._order(view, request, pick, actions, given)
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.model.execution import CANCEL_STAGES
 from testbed.report.rows import CancelRow
 from testbed.units import to_s
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from testbed.model.record import RequestRecord
     from testbed.units import Ns
 
-STAGES = ("before_sent", "before_start", "during", "too_late")
-TOO_LATE = STAGES[-1]
+TOO_LATE = CANCEL_STAGES[-1]
 
 
 class Cancels:
@@ -37,8 +37,8 @@ class Cancels:
                     if step.cancelled == TOO_LATE:
                         self._vain[step.board] = self._vain.get(step.board, 0.0) + share
                 if step.cancelled is not None:
-                    found = self._found.setdefault(step.board, dict.fromkeys(STAGES, 0))
-                    found[step.cancelled] = found.get(step.cancelled, 0) + 1
+                    found = self._found.setdefault(step.board, dict.fromkeys(CANCEL_STAGES, 0))
+                    found[step.cancelled] += 1
 
     def rows(self, policy: str) -> tuple[CancelRow, ...]:
         """One for each board that was told to stop something."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.model.execution import CANCEL_STAGES
 from testbed.report import words
-from testbed.report.cancels import STAGES
 from testbed.report.energy_tables import meters, work
 from testbed.report.table import Table
 
@@ -172,7 +172,7 @@ def cancels(analysis: Analysis) -> Table:
         (
             row.policy,
             row.board,
-            *(str(row.stages.get(stage, 0)) for stage in STAGES),
+            *(str(row.stages[stage]) for stage in CANCEL_STAGES),
             words.number(row.vain_s),
             words.percent(row.vain_frac),
         )

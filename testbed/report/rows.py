@@ -195,7 +195,7 @@ class CancelRow(Struct, frozen=True, kw_only=True):
     """Orders to one board that a policy called off.
 
     Attributes:
-        stages: items by how far they were when the cancel found them: before_sent, before_start, during, too_late.
+        stages: items by how far they were when the cancel found them (`testbed.model.execution.CANCEL_STAGES`).
         vain_s: time that the board took for those that were too late [s]; vain_frac: of all its time at work.
     """
 

@@ -17,10 +17,11 @@ from testbed.campaign.loss.answering import Answering
 from testbed.campaign.loss.pictures import arrived, send, worst_of
 from testbed.campaign.loss.spec import Packets
 from testbed.errors import ConfigError
+from testbed.model.datagrams import LossyOptions
 from testbed.model.lab import parse_options
 from testbed.policy import EDGE
 from testbed.wire.datagrams import Order, encode_order
-from testbed.wire.picture import FILLS, fit
+from testbed.wire.picture import fit
 from testbed.wire.strips import DECODES, ROWS
 
 if TYPE_CHECKING:
@@ -29,32 +30,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from testbed.campaign.data import TaskData
+    from testbed.campaign.loss.pictures import Sent
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import ModelId
 
 _LOOKED_AT = 100
 
 
-class Way(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Way(Struct, frozen=True, kw_only=True):
     """What pictures go through: the fields of a board's ``lossy`` table that matter here, which see."""
 
-    quality: int = 85
-    units: int = 0
-    packet_bytes: int = 1200
-    fill: str = "grey"
-    mean: tuple[int, ...] = ()
-    decode: str = "whole"
+    quality: int
+    units: int
+    packet_bytes: int
+    fill: str
+    mean: tuple[int, ...]
+    decode: str
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            ValueError: an unknown fill or way of decoding.
-        """
-        if self.fill not in FILLS:
-            raise ValueError(f"fill must be one of {', '.join(FILLS)}")
-        if self.decode not in DECODES:
-            raise ValueError(f"decode must be one of {', '.join(DECODES)}")
+    @classmethod
+    def of(cls, lossy: LossyOptions) -> Way:
+        """That of a board's table."""
+        return cls(**{name: getattr(lossy, name) for name in cls.__struct_fields__})
 
     def packets(self, order_bytes: int) -> Packets:
         """The same as a study of loss has it."""
@@ -67,17 +63,14 @@ def way_of(lab: LabFile) -> Way:
     """What pictures to the lab's edge go through.
 
     Raises:
-        ConfigError: no edge board takes lossy orders, or two take them in different packets: thresholds are a model's,
-            wherever it runs.
+        ConfigError: a ``lossy`` table is wrong, no edge board takes lossy orders, or two take them in different
+            packets: thresholds are a model's, wherever it runs.
     """
-    names = set(Way.__struct_fields__)
-    ways: dict[str, Way] = {}
+    found = set()
     for board, (table, options) in lab.boards.items():
         given = options.get("lossy")
-        if table.site == EDGE and isinstance(given, dict):
-            known = {name: value for name, value in given.items() if name in names}
-            ways[board] = parse_options(known, Way, file=lab.file, key=f"boards.{board}.lossy")
-    found = set(ways.values())
+        if table.site == EDGE and given is not None:
+            found.add(Way.of(parse_options(given, LossyOptions, file=lab.file, key=f"boards.{board}.lossy")))
     if len(found) != 1:
         raise ConfigError(
             f"{len(found)} kinds of lossy tables at the edge, where calibration.lost_fracs needs one",
@@ -106,9 +99,15 @@ def degrade(
         sent = send(image, way.packets(order_bytes))
         gone = worst_of(sent, lost_frac, (seed, 2, index))
         shares[index] = sent.share(gone)
-        found = arrived(sent, gone, (way.fill,), way.mean, by_rows=way.decode == DECODES[ROWS])
-        out[index] = fit(found[way.fill], image.shape)
+        out[index] = seen(sent, gone, way, image.shape)
     return out, shares
+
+
+def seen(sent: Sent, gone: Sequence[int], way: Way, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """What a board with such a table makes of a picture without some packets: a model's input of that shape."""
+    by_rows = way.decode == DECODES[ROWS]
+    found = arrived(sent, gone, (way.fill,), way.mean, by_rows=by_rows)[way.fill]
+    return np.asarray(fit(found, shape))
 
 
 def lossy_scores(

@@ -8,7 +8,7 @@ from testbed.campaign.loss.calibration import Way
 from testbed.campaign.loss.inputs import LossyInputs
 from testbed.coordinator.datagrams import Channel
 from testbed.model.datagrams import LossyOptions
-from testbed.model.lab import parse_options
+from testbed.model.lab import parse_options, table_of
 from testbed.model.losses import Loss, LossOptions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def channel_of(
     if given is None:
         return None
     lossy = parse_options(given, LossyOptions, file=lab.file, key=f"boards.{board}.lossy")
-    way = Way(**{name: getattr(lossy, name) for name in Way.__struct_fields__})
+    way = Way.of(lossy)
     if way not in inputs:
         inputs[way] = LossyInputs(data, way)
     loss = Loss(known_loss(lab, board, link), f"{seed}/{board}/datagrams/up/loss")
@@ -62,8 +62,11 @@ def network_loses(lab: LabFile, board: BoardId) -> bool:
 
 
 def _declared(lab: LabFile, board: BoardId, way: str) -> LossOptions | None:
-    network = lab.boards[board][1].get("network")
-    if network is None:
+    given = lab.boards[board][1].get("network")
+    if given is None:
         return None
-    given = network.get(way, {}).get("loss", {})
-    return parse_options(given, LossOptions, file=lab.file, key=f"boards.{board}.network.{way}.loss")
+    key = f"boards.{board}.network"
+    for name in (way, "loss"):
+        given = table_of(given, file=lab.file, key=key).get(name, {})
+        key = f"{key}.{name}"
+    return parse_options(given, LossOptions, file=lab.file, key=key)

@@ -10,11 +10,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from testbed.campaign.loss.answering import Answering
-from testbed.campaign.loss.calibration import order_bytes
-from testbed.campaign.loss.pictures import arrived, send
+from testbed.campaign.loss.calibration import order_bytes, seen
+from testbed.campaign.loss.pictures import send
 from testbed.coordinator.modelled import Answers
-from testbed.wire.picture import fit, lost_rows, rows_of
-from testbed.wire.strips import DECODES, ROWS
+from testbed.wire.picture import lost_rows, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -88,12 +87,9 @@ class LossyInputs:
         key = (model, sample, gone)
         found = self._answers.find(key)
         if found is None:
-            way, data = self._way, self._data.of(model)
+            data = self._data.of(model)
             sent = self._in_packets(model, sample)
-            picture = arrived(sent, gone, (way.fill,), way.mean, by_rows=way.decode == DECODES[ROWS])[
-                way.fill
-            ]
-            image = fit(picture, data.images[sample].shape)
+            image = seen(sent, gone, self._way, data.images[sample].shape)
             if model not in self._models:
                 self._models[model] = Answering(data, model)
             scores = self._models[model].scores(image[None])

@@ -62,3 +62,8 @@ def test_an_unknown_key_further_down_is_refused_too():
     error = refused({"port": "tty", "relay": {"delay_ms": 20, "jitter": 1}})
     assert error.key == "boards.mcu.relay.jitter"
     assert error.cure
+
+
+def test_what_should_be_a_table_and_is_none_is_named():
+    error = refused(5)
+    assert (error.key, error.cure) == ("boards.mcu", "Write mcu = { ... }")

@@ -47,7 +47,9 @@ def test_long_run_share_of_both_models() -> None:
     assert LossOptions().mean_frac == 0
 
 
-@pytest.mark.parametrize("wrong", [{"frac": 1.5}, {"to_bad": -0.1}, {"to_bad": 0.1, "to_good": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"frac": 1.5}, {"to_bad": -0.1}, {"to_bad": 0.1, "to_good": 0.0}, {"bad_frac": 0.5}]
+)
 def test_what_is_no_probability_is_refused(wrong) -> None:
     with pytest.raises(ValueError, match="must be"):
         LossOptions(**wrong)

@@ -422,3 +422,40 @@ def test_a_board_without_a_channel_is_reached_reliably():
     assert (first, second) == (("strong", Transport.LOSSY), ("strong", Transport.RELIABLE))
     assert all(transport is Transport.RELIABLE for _, transport in rest)
     assert {end.outcome for end in lab.ends.values()} == {Outcome.COMPLETED}
+
+
+# --- what the data centre alone does not reach -------------------------------------------------------------
+
+
+def short_of_target(**options):
+    """The pair, whose cascade keeps its promise while the backend by itself falls short of it."""
+    given = settings_for(PAIR, options=options)
+    rows = tuple(msgspec.structs.replace(r, backend_accuracy=0.9) for r in given.thresholds.rows)
+    return msgspec.structs.replace(given, thresholds=ThresholdTable(rows=rows))
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("mode", ["serial", "speculative", "auto"])
+def test_only_who_allows_it_gets_an_answer_that_the_edge_never_saw(mode, allowed):
+    requests = [
+        msgspec.structs.replace(request, allow_degraded=allowed)
+        for request in stream(1, S, first=HARD, min_accuracy=0.93, slack=60 * MS)
+    ]
+    lab = run(
+        requests, boards=PAIR, settings=short_of_target(mode=mode), faults=[(1 * MS, "strong", Health.DOWN)]
+    )
+    assert (lab.ends[HARD].outcome is Outcome.DEGRADED) == allowed
+    assert lab.ends[HARD].outcome is not Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_picture_that_lost_too_much_is_rejected_where_the_data_centre_falls_short(allowed):
+    given = short_of_target(transport="lossy")
+    met = {"error": "lost: 0.4 of the picture was lost", "lost_frac": 0.4, "label": -1}
+    requests = [
+        msgspec.structs.replace(request, allow_degraded=allowed) for request in stream(1, S, **ONE_EASY)
+    ]
+    lab = LossyLab(edgesight(given), PAIR, MODELS, requests)
+    lab.met = met
+    lab.run()
+    assert lab.ends[EASY].outcome is (Outcome.DEGRADED if allowed else Outcome.REJECTED)

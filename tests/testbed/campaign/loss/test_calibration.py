@@ -10,10 +10,11 @@ from testbed.campaign.data import TaskData
 from testbed.campaign.loss.calibration import Way, degrade, lossy_scores, way_of
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError
+from testbed.model.datagrams import LossyOptions
 from testbed.policy.confidence import calibrate
 from testbed.policy.thresholds import merge
 
-WAY = Way(units=1, packet_bytes=192, fill="nearest")
+WAY = Way.of(LossyOptions(units=1, packet_bytes=192, fill="nearest"))
 LAB = Path(__file__).parents[4] / "experiments/labs/virtual.toml"
 
 

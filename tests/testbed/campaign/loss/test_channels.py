@@ -125,3 +125,15 @@ def test_a_wrong_table_is_named(tmp_path, data):
     wrong = lab(tmp_path, "frac = 0.1", "fil = 1")
     with pytest.raises(ConfigError, match=r"boards\.jetson\.lossy\.fil"):
         channel_of(wrong, "jetson", LinkModel(), data, {}, 1)
+
+
+@pytest.mark.parametrize(
+    ("network", "key"),
+    [("5", "network"), ("{ up = 5 }", "network.up"), ("{ up = { loss = 5 } }", "network.up.loss")],
+)
+def test_a_network_that_is_no_table_is_named(tmp_path, network, key) -> None:
+    text = LAB.replace("LOSS", "").replace("TABLE", 'fill = "grey"')
+    (tmp_path / "lab.toml").write_text(text.replace("{ up = { delay_ms = 2 } }", network))
+    with pytest.raises(ConfigError) as caught:
+        network_loses(read_lab(tmp_path / "lab.toml"), "plain")
+    assert caught.value.key == f"boards.plain.{key}"

@@ -7,9 +7,10 @@ from testbed.campaign.data import Data
 from testbed.campaign.loss.calibration import Way
 from testbed.campaign.loss.inputs import Kept, LossyInputs
 from testbed.model.action import Item
+from testbed.model.datagrams import LossyOptions
 
 TASK = "image-classification/fashion-mnist"
-WAY = Way(units=1, packet_bytes=192, fill="grey")
+WAY = Way.of(LossyOptions(units=1, packet_bytes=192, fill="grey"))
 BATCH, REACHED = (Item(request=0),), (0, 0, 0)
 
 
@@ -45,7 +46,9 @@ def test_packets_are_those_of_a_board_and_take_their_share_of_the_picture(data):
 
 
 def test_rows_of_which_nothing_is_left_are_told(data):
-    inputs = LossyInputs(data, Way(units=0, packet_bytes=400, fill="grey"))  # a row of eight pixels a segment
+    inputs = LossyInputs(
+        data, Way.of(LossyOptions(units=0, packet_bytes=400, fill="grey"))
+    )  # a row of eight pixels a segment
     every = range(len(inputs.sizes("cnn-small", 3)))
     told = [answer(inputs, "cnn-small", 3, (number,)).lost_rows for number in every]
     assert sorted(row for rows in told for row in rows) == list(range(28))
