@@ -62,8 +62,13 @@ class Book:
         if deadline is not None:
             heapq.heappush(deadlines, (deadline, request.id))
             if len(deadlines) > 2 * len(lab.open) + _ENDED_DEADLINES:
-                deadlines[:] = [entry for entry in deadlines if entry[1] in lab.open]
-                heapq.heapify(deadlines)
+                self._forget_ended()
+
+    def _forget_ended(self) -> None:
+        """Forget deadlines of requests that have ended; a function of its own, since comprehensions make cells."""
+        still_open = self._lab.open
+        self._deadlines[:] = [entry for entry in self._deadlines if entry[1] in still_open]
+        heapq.heapify(self._deadlines)
 
     def case(self, request: RequestId, what: str) -> Case:
         """The case of an open request.

@@ -236,8 +236,7 @@ class Core:
             raise PolicyError(f"decide raised {type(error).__name__}: {error}") from error
         book = self._book
         book.counters["decisions"] += 1
-        lab.touched = []
-        lab.touched_boards.clear()
+        lab.decided()
         for action in decision.actions:
             if isinstance(action, Infer):
                 self._infer(action)

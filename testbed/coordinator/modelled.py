@@ -104,11 +104,17 @@ class Answers:
         self, batch: Sequence[Item], samples: Sequence[int], reached: Sequence[Ns]
     ) -> tuple[tuple[ItemResult, ...], Ns]:
         """What the items of a batch answer, and how long it runs: as far as its deepest item."""
-        if len(self._by_exit) == 1:
-            rows = self._by_exit[0]
-            return (rows[samples[0]],) if len(samples) == 1 else tuple([rows[s] for s in samples]), reached[0]
-        items = tuple([self.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True)])
-        return items, reached[max([item.exit for item in items])]
+        if len(samples) > 1:
+            items = self._several(batch, samples, reached)
+            return items, reached[max([item.exit for item in items])]
+        rows, (sample,) = self._by_exit, samples
+        found = rows[0][sample] if len(rows) == 1 else self.at(sample, batch[0].exit, reached)
+        return (found,), reached[found.exit]
+
+    def _several(
+        self, batch: Sequence[Item], samples: Sequence[int], reached: Sequence[Ns]
+    ) -> tuple[ItemResult, ...]:
+        return tuple([self.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True)])
 
 
 _MODELLED = Origin.MODELLED

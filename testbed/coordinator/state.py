@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from testbed.model.placement import Demand
     from testbed.model.profile import ProfileBook
 
-FINISHED_WINDOW = 512
+FINISHED_WINDOW = 64
+"""So many that ended stay in view, beside all since the policy was last asked. Few, so that what they hold is let go of
+while it is still in the processor's caches."""
 _NONE: frozenset[int] = frozenset()
 
 
@@ -200,7 +202,7 @@ class LabState:
         self.settling: dict[RequestId, Case] = {}
         self.idle: dict[RequestId, Case] = {}
         self.states = {setup.id: BoardState(setup, self) for setup in boards}
-        self.closed: deque[Ended] = deque(maxlen=FINISHED_WINDOW)
+        self.closed: deque[Ended] = deque()
         # The names under which policies know them: plain attributes, since they are read several times an event.
         self.cases: Mapping[RequestId, Case] = self.open
         self.waiting: Mapping[RequestId, Case] = self.idle
@@ -215,6 +217,14 @@ class LabState:
     def demand(self) -> Demand:
         """What is being asked lately."""
         return self.meter.read(self.now)
+
+    def decided(self) -> None:
+        """The policy has seen what there is: what was touched is told, and of what ended the last ones are kept."""
+        self.touched = []
+        self.touched_boards.clear()
+        closed = self.closed
+        while len(closed) > FINISHED_WINDOW:
+            closed.popleft()
 
     def payload_bytes(self, request: RequestId, codec: str = "raw") -> int:
         """Size on the link [bytes]."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from testbed.model.record import Alignment, TrialStatus
     from testbed.store.schema import Entry
 
-EVENTS_AT_ONCE = 64
-"""An event log is only good for replay once its trial is finished, so it may lose its tail in a crash."""
+AT_ONCE = 64
+"""Entries encoded together, of an event log and of a buffered journal; either may lose its tail in a crash."""
 
 _NO_LENGTH = bytes(4)
 
@@ -153,7 +153,7 @@ class EventLog:
     def write(self, entry: Logged) -> None:
         """Append one event or decision; encoded together with others, when there are enough of them."""
         self._waiting.append(entry)
-        if len(self._waiting) >= EVENTS_AT_ONCE:
+        if len(self._waiting) >= AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
@@ -190,7 +190,8 @@ class TrialWriter:
 
     def __init__(self, run: RunWriter, folder: Path, start: TrialStart, *, buffered: bool = False) -> None:
         """Use `RunWriter.begin` instead."""
-        self._block_bytes = BLOCK_BYTES if buffered else 0
+        self._at_once, self._block_bytes = (AT_ONCE, BLOCK_BYTES) if buffered else (1, 0)
+        self._waiting: list[Entry] = []
         self._block = bytearray()
         self.start = start
         self.path = folder / f"attempt-{start.attempt}.jsonl"
@@ -210,11 +211,16 @@ class TrialWriter:
         """
         if self._fd < 0:
             raise StoreError("attempt has ended", file=self.path)
-        block = self._block
-        self._encoder.encode_into(entry, block, -1)
-        block += b"\n"
-        if len(block) >= self._block_bytes:
-            self._flush()
+        waiting = self._waiting
+        waiting.append(entry)
+        if len(waiting) >= self._at_once:
+            self._encode()
+            if len(self._block) >= self._block_bytes:
+                self._flush()
+
+    def _encode(self) -> None:
+        self._block += self._encoder.encode_lines(self._waiting)
+        self._waiting.clear()
 
     def _flush(self) -> None:
         block, self._block = self._block, bytearray()
@@ -255,6 +261,7 @@ class TrialWriter:
                 aligned=aligned,
             )
         )
+        self._encode()
         self._flush()
         os.fsync(self._fd)
         self._run.finished(self.path, self._digest())

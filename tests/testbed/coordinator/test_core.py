@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from testbed.coordinator.core import Core
 from testbed.coordinator.effects import Close, Dispatch, Effect, Plan, WakeAt
-from testbed.coordinator.state import BoardSetup
+from testbed.coordinator.state import FINISHED_WINDOW, BoardSetup
 from testbed.errors import PolicyError
 from testbed.model import event as ev
 from testbed.model.action import Answer, Cancel, Decision, Infer, Item, Load, Reject
@@ -116,6 +116,27 @@ def test_deadlines_of_requests_that_have_ended_do_not_pile_up() -> None:
         core.handle(ev.Executed(t=i, action=order.id, execution=execution()))
     assert core.open_requests == 0
     assert len(core._book._deadlines) <= 100
+
+
+def test_a_policy_sees_all_that_ended_since_it_was_asked_and_not_much_more() -> None:
+    heard, seen, kept = 0, [], []
+
+    def listen(now: Ns, view: View) -> Decision:
+        nonlocal heard
+        new, heard = view.finished_count - heard, view.finished_count
+        seen.extend(view.finished[-1 - i].request.id for i in reversed(range(new)))
+        kept.append(len(view.finished))
+        return Decision()
+
+    core = make(listen)
+    many = 3 * FINISHED_WINDOW
+    for i in range(many):
+        core.handle(arrived(i, i, deadline=1000))
+    assert len(closed(core.handle(ev.Tick(t=1000)))) == many
+    core.handle(ev.Tick(t=1001))
+    assert seen == list(range(many))
+    core.handle(ev.Tick(t=1002))
+    assert kept[-2:] == [many, FINISHED_WINDOW]
 
 
 def test_a_failed_attempt_without_retry_is_failed_with_its_reason() -> None:

@@ -20,7 +20,7 @@ from testbed.model.event import NetworkSeen, Tick
 from testbed.model.record import TrialStatus
 from testbed.store.reader import read_events, read_run
 from testbed.store.schema import Decided, Footer, Note
-from testbed.store.writer import BLOCK_BYTES, EVENTS_AT_ONCE, RunWriter
+from testbed.store.writer import AT_ONCE, BLOCK_BYTES, RunWriter
 from tests.testbed.store.synthetic import header, record_of, requests_of, start, write_run
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -111,10 +111,10 @@ def test_footer_states_the_hash_of_every_journal_also_of_earlier_processes(tmp_p
 def test_the_hash_in_the_footer_is_that_of_the_file_whatever_was_hashed_together(tmp_path, buffered):
     with RunWriter.create(tmp_path / "run", header()) as run:
         with run.begin(start("a", "a", requests=0), buffered=buffered) as trial:
-            for i in range(3):
-                trial.write(Note(t=i, text="x" * (BLOCK_BYTES // 2)))
-            if not buffered:
-                assert trial.path.read_bytes().count(b"\n") == 4, "written at once, hashed later"
+            for i in range(AT_ONCE + 1):
+                trial.write(Note(t=i, text="x" * (2 * BLOCK_BYTES // AT_ONCE)))
+            lines = trial.path.read_bytes().count(b"\n")
+            assert lines == (AT_ONCE if buffered else AT_ONCE + 2), "hashed later"
             trial.end(TrialStatus.OK)
         run.close(Footer(status="finished", ended="now"))
     footer = read_run(tmp_path / "run").footer
@@ -138,11 +138,11 @@ def test_events_and_decisions_come_back_in_order_with_infinities(tmp_path):
 
 def test_events_are_buffered_and_bounded(tmp_path):
     with RunWriter.create(tmp_path / "run", header()) as run, run.begin(start("a", "a", requests=0)) as trial:
-        for t in range(EVENTS_AT_ONCE - 1):
+        for t in range(AT_ONCE - 1):
             trial.events.write(Tick(t=t))
         assert trial.events.path.stat().st_size == 0
-        trial.events.write(Tick(t=EVENTS_AT_ONCE))
-        assert trial.events.path.stat().st_size > EVENTS_AT_ONCE
+        trial.events.write(Tick(t=AT_ONCE))
+        assert trial.events.path.stat().st_size > AT_ONCE
 
 
 def test_a_full_disk_is_a_store_error(tmp_path):
