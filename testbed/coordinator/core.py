@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.coordinator.book import Book
 from testbed.coordinator.effects import Dispatch, Effect, Plan, Remark, WakeAt
-from testbed.coordinator.state import BoardSetup, BoardState, LabState
+from testbed.coordinator.state import FINISHED_WINDOW, BoardSetup, BoardState, LabState
 from testbed.errors import PolicyError, did_you_mean
 from testbed.model import event as ev
 from testbed.model.action import Answer, Cancel, Decision, Infer, Load, Reject
@@ -236,7 +236,10 @@ class Core:
             raise PolicyError(f"decide raised {type(error).__name__}: {error}") from error
         book = self._book
         book.counters["decisions"] += 1
-        lab.decided()
+        lab.touched = []
+        lab.touched_boards.clear()
+        if len(lab.closed) > 2 * FINISHED_WINDOW:  # only now, since the policy has seen them
+            lab.forget()
         for action in decision.actions:
             if isinstance(action, Infer):
                 self._infer(action)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from testbed.model.profile import ProfileBook
 
 FINISHED_WINDOW = 64
-"""So many that ended stay in view, beside all since the policy was last asked. Few, so that what they hold is let go of
-while it is still in the processor's caches."""
+"""So many that ended stay in view at least, beside all since the policy was last asked; at most twice as many. Few, so
+that what they hold is let go of while it is still in the processor's caches."""
 _NONE: frozenset[int] = frozenset()
 
 
@@ -218,13 +218,10 @@ class LabState:
         """What is being asked lately."""
         return self.meter.read(self.now)
 
-    def decided(self) -> None:
-        """The policy has seen what there is: what was touched is told, and of what ended the last ones are kept."""
-        self.touched = []
-        self.touched_boards.clear()
-        closed = self.closed
-        while len(closed) > FINISHED_WINDOW:
-            closed.popleft()
+    def forget(self) -> None:
+        """Of what ended keep the last ones."""
+        for _ in range(len(self.closed) - FINISHED_WINDOW):
+            self.closed.popleft()
 
     def payload_bytes(self, request: RequestId, codec: str = "raw") -> int:
         """Size on the link [bytes]."""
