@@ -5,8 +5,9 @@ See ``experiments/00-hello/campaign.toml`` for a commented example.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from msgspec import Struct
@@ -16,6 +17,9 @@ from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
 from testbed.policy.metrics import Metric
 from testbed.workload.mix import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CAMPAIGN_SCHEMA = 1
 CAMPAIGN_FILE = "campaign.toml"
@@ -125,6 +129,24 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tasks: dict[str, _Task] = {}
 
 
+def _numbers(top: _File) -> Iterator[tuple[str, float, bool]]:
+    """Key and value of every number that must not be negative, and whether it must be positive."""
+    yield "seed", top.seed, False
+    yield "workload.arrivals.rate_hz", top.workload.arrivals.rate_hz, True
+    if top.workload.deadline_ms is not None:
+        yield "workload.deadline_ms", top.workload.deadline_ms, True
+    for index, need in enumerate(top.workload.needs):
+        yield f"workload.needs[{index}].weight", need.weight, False
+        if need.deadline_ms is not None:
+            yield f"workload.needs[{index}].deadline_ms", need.deadline_ms, True
+    yield "calibration.z", top.calibration.z, False
+    yield "measure.idle_s", top.measure.idle_s, False
+    yield "measure.probes", top.measure.probes, True
+    yield "measure.every_s", top.measure.every_s, True
+    yield "measure.limit_s", top.measure.limit_s, True
+    yield "measure.warmup", top.measure.warmup, False
+
+
 def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = None) -> Campaign:
     """Read and check a campaign file.
 
@@ -147,12 +169,18 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         )
     if not top.policies or len(set(top.policies)) != len(top.policies):
         raise refuse("policies", "must name at least one policy, each once", "List each policy once")
+    if not top.name.strip() or "/" in top.name:
+        raise refuse("name", f"{top.name!r} names no run folder", "Give a name without slashes")
+    if seed is not None and seed < 0:
+        raise ConfigError("must not be negative", key="--seed", cure="Give 0 or more")
+    for key, value, positive in _numbers(top):
+        if not math.isfinite(value) or value < 0 or (positive and value == 0):
+            must = "must be positive" if positive else "must not be negative"
+            raise refuse(key, f"{must} and finite, not {value:g}", "Correct the value")
     if top.workload.requests < 1:
         raise refuse("workload.requests", "must be at least 1", "Ask for at least one request")
-    if top.workload.arrivals.rate_hz <= 0:
-        raise refuse("workload.arrivals.rate_hz", "must be positive", "Give a rate in requests per second")
     weights = np.array([need.weight for need in top.workload.needs])
-    if weights.size == 0 or (weights < 0).any() or weights.sum() <= 0:
+    if weights.size == 0 or weights.sum() <= 0:
         raise refuse(
             "workload.needs", "weights make no distribution", "Give at least one need a positive weight"
         )

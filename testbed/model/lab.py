@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 import typing
 from pathlib import Path
@@ -197,29 +198,68 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
             where = ".".join(part for part in (dotted, missing["name"]) if part)
             raise ConfigError("is missing", file=file, key=where, cure="Add it to the table") from error
         choices = _choices_at(kind, inner)
-        cure = f"Give one of {', '.join(map(str, choices))}" if choices else "Correct the value"
-        raise ConfigError(text, file=file, key=dotted, cure=cure) from error
+        fields = sorted(_fields_at(kind, inner)) if text.startswith("Expected `object") else ()
+        if choices:
+            cure = f"Give one of {', '.join(map(str, choices))}"
+        elif fields:
+            cure = f"Write {dotted.rpartition('.')[2]} = {{ ... }} with {', '.join(fields)}"
+        else:
+            cure = "Correct the value"
+        raise ConfigError(_in_toml(text), file=file, key=dotted, cure=cure) from error
 
 
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(?P<name>.*)`")
 _MISSING_FIELD = re.compile("Object missing required field `(?P<name>.*)`")
 
 
+_TOML = {
+    "object": "table",
+    "str": "string",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+}
+
+
+def _in_toml(text: str) -> str:
+    """What msgspec says of a type, in the words of TOML, which has no null."""
+    match = re.fullmatch("Expected `(?P<wanted>.*)`, got `(?P<given>.*)`", text)
+    if match is None:
+        return text
+    wanted = [_TOML.get(kind, kind) for kind in match["wanted"].split(" | ") if kind != "null"]
+    return f"expected {' or '.join(wanted)}, got {_TOML.get(match['given'], match['given'])}"
+
+
 def _choices_at(kind: Any, path: str) -> tuple[object, ...]:  # noqa: ANN401 - a type expression
-    """Values that a key of ``kind`` itself may have, where they are few and named."""
-    wanted = typing.get_type_hints(kind).get(path)
-    return typing.get_args(wanted) if typing.get_origin(wanted) is typing.Literal else ()
+    """Values that the key at a path below ``kind`` may have, where they are few and named."""
+    return tuple(
+        choice
+        for one in _types_at(kind, path)
+        for choice in (
+            typing.get_args(one)
+            if typing.get_origin(one) is typing.Literal
+            else [member.value for member in typing.cast("type[enum.Enum]", one)]
+            if isinstance(one, enum.EnumType)
+            else ()
+        )
+    )
 
 
 def _fields_at(kind: Any, path: str) -> set[str]:  # noqa: ANN401 - a type expression
     """Keys that a table may have at a path such as ``needs[0]`` below ``kind``; of all members of a union."""
+    found = _types_at(kind, path)
+    return {name for one in found if hasattr(one, "__struct_fields__") for name in one.__struct_fields__}
+
+
+def _types_at(kind: Any, path: str) -> list[Any]:  # noqa: ANN401 - a type expression
+    """Types that may stand at a path below ``kind``, and those that they are put together from."""
     found = [kind]
-    for step in re.findall(r"[^.\[\]]+", path):
-        if step.isdigit() or step == "...":
+    for step in re.findall(r"[^.\[\]]+", path.replace("...", "0")):
+        if step.isdigit():
             inner = [arg for one in found for arg in typing.get_args(one)]
         else:
             inner = [
                 typing.get_type_hints(one).get(step) for one in found if hasattr(one, "__struct_fields__")
             ]
         found = [arg for one in inner for arg in (one, *typing.get_args(one)) if arg is not None]
-    return {name for one in found if hasattr(one, "__struct_fields__") for name in one.__struct_fields__}
+    return found

@@ -41,6 +41,22 @@ def test_lab_and_seed_can_be_overridden(tmp_path: Path) -> None:
         ("question =", "qestion =", "qestion", "Did you mean 'question'"),
         ("requests = 2000", "requests = 0", "workload.requests", "at least 1"),
         ("rate_hz = 90", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
+        ("rate_hz = 90", "rate_hz = nan", "workload.arrivals.rate_hz", "finite"),
+        ("rate_hz = 90", "rate_hz = inf", "workload.arrivals.rate_hz", "finite"),
+        ("deadline_ms = 250", "deadline_ms = -250", "workload.deadline_ms", "positive"),
+        ("deadline_ms = 250", "deadline_ms = inf", "workload.deadline_ms", "finite"),
+        ("0.78, weight = 1", "0.78, weight = nan", "workload.needs[0].weight", "finite"),
+        ("0.78, weight = 1", "0.78, weight = -1", "workload.needs[0].weight", "negative"),
+        ("0.78, weight = 1", "0.78, deadline_ms = 0", "workload.needs[0].deadline_ms", "positive"),
+        ("seed = 1", "seed = -1", "seed", "negative"),
+        ("z = 1.645", "z = nan", "calibration.z", "finite"),
+        ("idle_s = 1.0", "idle_s = -1", "measure.idle_s", "negative"),
+        ("probes = 32", "probes = -1", "measure.probes", "positive"),
+        ("every_s = 5.0", "every_s = 0", "measure.every_s", "positive"),
+        ("limit_s = 10.0", "limit_s = -1", "measure.limit_s", "positive"),
+        ("warmup = 10", "warmup = -1", "measure.warmup", "negative"),
+        ('name = "00-hello"', 'name = "../00-hello"', "name", "without slashes"),
+        ('name = "00-hello"', 'name = " "', "name", "names no run folder"),
         ('process = "poisson"', 'process = "fractal"', "workload.arrivals.process", "fractal"),
         ("min_accuracy = 0.78", "min_accuracy = 78", "workload.needs[0].min_accuracy", "(0, 1]"),
         (
@@ -61,6 +77,12 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, sa
     assert caught.value.file == str(folder / "campaign.toml")
     assert caught.value.key == key
     assert says in str(caught.value)
+
+
+def test_a_negative_seed_on_the_command_line_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_campaign(HELLO, seed=-1)
+    assert (caught.value.file, caught.value.key) == (None, "--seed")
 
 
 VARIANTS = """[policies.now]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import enum
 from typing import Literal
 
 import pytest
@@ -14,11 +15,22 @@ class Relay(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rate_mbit: float | None = None
 
 
+class Colour(enum.StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Need(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    site: Literal["edge", "dc"] | None = None
+    colour: Colour = Colour.RED
+
+
 class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     port: str
     baud: int = 115200
     relay: Relay | None = None
     metered: Literal["board", "wall"] = "board"
+    needs: tuple[Need, ...] = ()
 
 
 def refused(table: dict[str, object]) -> ConfigError:
@@ -42,6 +54,13 @@ def test_where_few_values_can_be_they_are_told():
     assert (error.key, error.cure) == ("boards.mcu.metered", "Give one of board, wall")
 
 
+def test_choices_are_told_further_down_too():
+    error = refused({"port": "tty", "needs": [{"site": "dg"}]})
+    assert (error.key, error.cure) == ("boards.mcu.needs[0].site", "Give one of edge, dc")
+    error = refused({"port": "tty", "needs": [{}, {"colour": "green"}]})
+    assert (error.key, error.cure) == ("boards.mcu.needs[1].colour", "Give one of red, blue")
+
+
 def test_an_unknown_key_is_named_with_the_likely_one():
     error = refused({"port": "tty", "buad": 9600})
     assert (error.file, error.key) == ("lab.toml", "boards.mcu.buad")
@@ -55,7 +74,13 @@ def test_a_missing_key_is_named():
 def test_a_wrong_type_is_named_with_its_path():
     error = refused({"port": "tty", "baud": "fast"})
     assert error.key == "boards.mcu.baud"
-    assert "int" in error.message
+    assert error.message == "expected whole number, got string"
+
+
+def test_a_number_where_a_table_belongs_is_told_what_stands_in_the_table():
+    error = refused({"port": "tty", "relay": 20})
+    assert (error.key, error.message) == ("boards.mcu.relay", "expected table, got whole number")
+    assert error.cure == "Write relay = { ... } with delay_ms, rate_mbit"
 
 
 def test_an_unknown_key_further_down_is_refused_too():
