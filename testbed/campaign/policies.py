@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.campaign.loss.calibration import lossy_scores, way_of
 from testbed.errors import ConfigError, did_you_mean
+from testbed.model.profile import ProfileBook
 from testbed.policy import PolicySettings
 from testbed.policy.confidence import calibrate
 from testbed.policy.thresholds import ThresholdTable, merge
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from testbed.campaign.spec import Campaign
     from testbed.coordinator.labfile import LabFile
     from testbed.model.ids import ModelId, TaskId
-    from testbed.model.profile import ProfileBook
     from testbed.model.request import Request
     from testbed.ports import Policy
 
@@ -75,6 +75,29 @@ def make_policy(
         )
     )
     return policy
+
+
+def check_options(
+    campaign: Campaign,
+    lab: LabFile,
+    thresholds: ThresholdTable | None,
+    truth: Callable[[Request], int | None],
+) -> None:
+    """Build every policy once, so that none refuses its options when others have been played for hours.
+
+    Before any board is contacted, so without profiles: some are measured only then.
+
+    Raises:
+        ConfigError: an option that does not exist or cannot be, or a policy that lacks something; with file and key.
+    """
+    for name in campaign.policies:
+        options, policy = campaign.options.get(name, {}), campaign.registered.get(name, name)
+        try:
+            make_policy(policy, options, lab, ProfileBook({}), thresholds, campaign.seed, truth)
+        except ConfigError as error:
+            table = f"policies.{name}.options" if name in campaign.registered else f"options.{name}"
+            key = table + error.key.removeprefix("options") if error.key.startswith("options") else "policies"
+            raise ConfigError(error.message, file=campaign.file, key=key, cure=error.cure) from error
 
 
 def calibrated(campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable | None:

@@ -13,7 +13,7 @@ from testbed.campaign.data import Data
 from testbed.campaign.design import design
 from testbed.campaign.loop import new_loop
 from testbed.campaign.pages import as_data, first_page, last_page, model_hash
-from testbed.campaign.policies import calibrated, check_policies
+from testbed.campaign.policies import calibrated, check_options, check_policies
 from testbed.campaign.progress import Progress, Silent
 from testbed.campaign.spec import Campaign, read_campaign
 from testbed.campaign.trial import play_trial
@@ -23,7 +23,7 @@ from testbed.resources import root
 from testbed.store.provenance import sha256_of
 from testbed.store.reader import read_run
 from testbed.store.schema import Header
-from testbed.store.writer import RunWriter
+from testbed.store.writer import RunWriter, check_new
 from testbed.units import Ns
 
 SCOUT_REQUESTS = 50
@@ -70,9 +70,13 @@ def run_experiment(
         campaign = scouting(campaign)
     lab_file = read_lab(campaign.lab)
     data = Data(campaign.tasks)
-    if begun is not None:
+    if resume is not None and begun is not None:
         _check_same(begun, campaign, lab_file, data)
+        if read_run(resume).complete:
+            return resume  # nothing is left to open a lab for
     target = resume or out or new_folder(campaign, place)
+    if resume is None:
+        check_new(target)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_run(campaign, lab_file, data, target, progress or Silent(), begun, wait))
 
@@ -108,6 +112,7 @@ async def _run(
     wait: Ns,
 ) -> Path:
     thresholds = calibrated(campaign, lab, data)
+    check_options(campaign, lab, thresholds, data.truth)
     trials = design(campaign)
     async with open_lab(
         lab,

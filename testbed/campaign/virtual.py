@@ -17,7 +17,7 @@ from testbed.campaign.data import Data
 from testbed.campaign.design import design
 from testbed.campaign.loss.channels import channel_of, network_loses
 from testbed.campaign.pages import first_page, last_page
-from testbed.campaign.policies import calibrated, check_policies, make_policy
+from testbed.campaign.policies import calibrated, check_options, check_policies, make_policy
 from testbed.campaign.progress import Progress, Silent
 from testbed.campaign.run import new_folder
 from testbed.campaign.spec import read_campaign
@@ -174,6 +174,7 @@ def run_in_virtual_time(
     source = read_run(after)
     virtual = VirtualLab.seen_by(source, lab_file)
     thresholds = calibrated(campaign, lab_file, data)
+    check_options(campaign, lab_file, thresholds, data.truth)
     trials = design(campaign)
     target = out or new_folder(campaign)
     progress = progress or Silent()

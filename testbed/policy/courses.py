@@ -67,7 +67,8 @@ class Courses:
         """
         if settings.thresholds is None or not settings.thresholds.rows:
             raise ConfigError(
-                "edgesight needs calibrated thresholds", cure="Add [calibration] to the campaign"
+                "edgesight has no calibrated thresholds",
+                cure='They take models on edge boards, models on boards with site = "dc", and a need with min_accuracy',
             )
         self.fleet = Fleet.of(settings)
         self._settings = settings

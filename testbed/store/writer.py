@@ -37,6 +37,26 @@ BLOCK_BYTES = 256 * 1024
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+def check_new(folder: Path) -> None:
+    """Refuse a folder that no run can begin in; worth knowing before boards are opened for it.
+
+    Raises:
+        StoreError: it already holds something, or cannot be written.
+    """
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        taken = there == folder and there.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise StoreError(f"cannot be looked into: {error.strerror}", file=folder) from error
+    if taken:
+        raise StoreError(
+            "already holds a run or something else", file=folder, cure="Resume it, or choose another"
+        )
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        why = "is no folder" if not there.is_dir() else "may not be written by you"
+        raise StoreError(f"{there} {why}", file=folder, cure="Name another folder with --out")
+
+
 class RunWriter:
     """The one writer of a run folder; a context manager that lets go of its lock."""
 
@@ -54,12 +74,9 @@ class RunWriter:
         Raises:
             StoreError: the folder already holds something, or cannot be written.
         """
+        check_new(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise StoreError(
-                    "already holds a run or something else", file=folder, cure="Resume it, or choose another"
-                )
             lock = _lock(folder)
             (folder / "trials").mkdir()
             write_atomically(folder / "header.json", _pretty(header))

@@ -15,7 +15,7 @@ from testbed.campaign.spec import Campaign, read_campaign
 from testbed.coordinator.labfile import LabFile, read_lab
 from testbed.errors import ConfigError, StoreError
 from testbed.model.profile import ProfileBook
-from testbed.store.schema import Header
+from testbed.store.schema import Footer, Header
 from testbed.store.writer import RunWriter
 
 HELLO = Path(__file__).parents[3] / "experiments" / "00-hello"
@@ -59,6 +59,69 @@ def test_the_seed_of_a_resumed_run_is_its_own(tmp_path: Path) -> None:
 def test_resuming_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         run_experiment(HELLO, resume=tmp_path)
+
+
+@pytest.fixture
+def no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_args: object, **_named: object) -> None:
+        raise AssertionError("the lab was opened")
+
+    monkeypatch.setattr("testbed.campaign.run.open_lab", opened)
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_a_finished_run_is_resumed_without_a_lab(tmp_path: Path) -> None:
+    campaign = read_campaign(HELLO)
+    folder = begun(tmp_path / "run", campaign, read_lab(campaign.lab), planned=())
+    with pytest.raises(AssertionError, match="the lab was opened"):
+        run_experiment(HELLO, resume=folder)
+    RunWriter.resume(folder).close(Footer(status="finished", ended="now"))
+    assert run_experiment(HELLO, resume=folder) == folder
+
+
+def hello(folder: Path, old: str, new: str) -> Path:
+    text = (HELLO / "campaign.toml").read_text()
+    assert old in text
+    lab = (HELLO / ".." / "labs" / "virtual.toml").resolve()
+    text = text.replace(old, new).replace("../labs/virtual.toml", str(lab))
+    (folder / "campaign.toml").write_text(text)
+    return folder
+
+
+@pytest.mark.usefixtures("no_lab")
+@pytest.mark.parametrize(
+    ("table", "key", "says"),
+    [
+        ("[options.dc-only]\nmodel = 1\n", "options.dc-only.model", "unknown key"),
+        ("[options.edgesight]\ntransport = 1\n", "options.edgesight.transport", "expected string"),
+    ],
+)
+def test_options_are_refused_before_a_board_is_opened(
+    tmp_path: Path, table: str, key: str, says: str
+) -> None:
+    folder = hello(tmp_path, "[calibration]", f"{table}[calibration]")
+    with pytest.raises(ConfigError, match=says) as caught:
+        run_experiment(folder, out=tmp_path / "run")
+    assert (caught.value.file, caught.value.key) == (str(folder / "campaign.toml"), key)
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_a_policy_that_lacks_thresholds_says_what_they_take(tmp_path: Path) -> None:
+    needs = (HELLO / "campaign.toml").read_text().partition("needs = [")[2].partition("\n]\n")[0]
+    folder = hello(tmp_path, needs, "{ deadline_ms = 100 }")
+    with pytest.raises(ConfigError, match=r"no calibrated thresholds.*min_accuracy") as caught:
+        run_experiment(folder, out=tmp_path / "run")
+    assert caught.value.key == "policies"
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_a_taken_folder_is_refused_before_a_board_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="already holds"):
+        run_experiment(HELLO, out=tmp_path / "run")
+    with pytest.raises(StoreError, match="is no folder"):
+        run_experiment(HELLO, out=tmp_path / "run" / "notes.txt" / "deep")
 
 
 def test_an_unknown_policy_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
