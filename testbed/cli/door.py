@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
 import signal
-import sys
 import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,13 +53,8 @@ def door(*, json: bool, debug: bool) -> Iterator[Terminal]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield terminal
-        sys.stdout.flush()
     except Ended as ended:
         raise SystemExit(int(ended.code)) from None
-    except BrokenPipeError:
-        # Whoever read our output has left (`testbed report DIR | head`); say nothing more at shutdown either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(int(Exit.PASS)) from None
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost frame: everything ends here
         if debug:
             terminal.note(traceback.format_exc().rstrip())

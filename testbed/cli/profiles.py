@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,7 +122,7 @@ def schema(terminal: Terminal) -> None:
     from testbed.store.profile_schema import schema_text
 
     terminal.emitted = True
-    sys.stdout.write(schema_text())
+    terminal.write(schema_text())
 
 
 def folders() -> list[Path]:

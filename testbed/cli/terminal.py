@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+
+
+STDOUT, STDERR = 1, 2
 
 
 class Terminal:
@@ -41,17 +45,23 @@ class Terminal:
             raise RuntimeError("a command emits one JSON document")
         self.emitted = True
         text = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2)
-        sys.stdout.write(text.decode() + "\n")
+        self.write(text.decode() + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text to standard output as it stands."""
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _nobody_reads(STDOUT)
 
     def show(self, *parts: RenderableType) -> None:
         """Write the answer of a command; where a JSON document is wanted, this text is left out."""
         if self.json:
             return
-        from rich.console import Console
-
         # Without a terminal tables must not be squeezed into 80 columns: somebody reads them in a log.
         width = None if sys.stdout.isatty() else 160
-        out = Console(file=sys.stdout, width=width, highlight=False)
+        out = _console(STDOUT, width=width, highlight=False)
         for part in parts:
             out.print(part, soft_wrap=isinstance(part, str))
 
@@ -115,7 +125,26 @@ class Terminal:
 
     def _console(self) -> Console:
         if self._err is None:
-            from rich.console import Console
-
-            self._err = Console(stderr=True)
+            self._err = _console(STDERR)
         return self._err
+
+
+def _nobody_reads(stream: int) -> None:
+    """Whoever read this stream has left (``testbed report DIR | head``): go on in silence, the exit code stays true."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream)
+    os.close(devnull)
+
+
+def _console(stream: int, **named: Any) -> Console:  # noqa: ANN401 - what rich's takes
+    """Rich's console on standard output (1) or standard error (2)."""
+    from rich.console import Console
+
+    class Pipe(Console):
+        def on_broken_pipe(
+            self,
+        ) -> None:  # rich would leave the program, with the code that says a limit was missed
+            self.quiet = True
+            _nobody_reads(stream)
+
+    return Pipe(stderr=stream == STDERR, **named)

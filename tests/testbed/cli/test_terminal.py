@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from rich.table import Table
 
+from testbed.cli.door import Exit
 from testbed.cli.terminal import Terminal
 from testbed.model.origin import Origin
 
@@ -49,6 +52,34 @@ def test_without_a_terminal_a_bar_is_one_line(capsys):
         terminal.advance()
     terminal.done()
     assert capsys.readouterr().err.splitlines() == ["b0-edgesight"]
+
+
+READER_LEFT = """
+import os, sys
+from testbed.cli.door import Ended, Exit, door
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, {stream})
+with door(json={json}, debug=False) as terminal:
+    for _ in range(3):
+        terminal.note("a note")
+        terminal.show("a line")
+    if terminal.json:
+        terminal.emit({{"schema": 1}})
+    raise Ended(Exit.{code})
+"""
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+@pytest.mark.parametrize("json", [False, True])
+@pytest.mark.parametrize("code", [Exit.PASS, Exit.TIMEOUT])
+def test_the_code_stays_true_when_the_reader_leaves(stream, json, code):
+    text = READER_LEFT.format(stream=stream, json=json, code=code.name)
+    done = subprocess.run(
+        [sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == code
+    assert "Error" not in done.stderr + done.stdout
 
 
 def test_text_from_outside_is_not_markup(capsys):
