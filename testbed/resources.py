@@ -45,6 +45,8 @@ def experiment(name: str) -> Path:
     here = Path(name)
     if (here / CAMPAIGN_FILE).is_file():
         return here.resolve()
+    if here.is_file():
+        raise ConfigError("is no folder", file=name, cure=f"Give the folder with {CAMPAIGN_FILE} in it")
     if here.is_dir():
         raise ConfigError(
             f"no {CAMPAIGN_FILE} in this folder", file=name, cure="Give the folder of an experiment"
@@ -64,6 +66,8 @@ def lab(name: str) -> Path:
     here = Path(name)
     if here.is_file():
         return here.resolve()
+    if here.is_dir():
+        raise ConfigError("is a folder", file=name, cure="Give the lab file in it")
     folder = root() / "experiments" / "labs"
     known = {file.stem: file for file in folder.glob("*.toml")}
     if here.name == name and here.stem in known:

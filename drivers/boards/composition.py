@@ -40,6 +40,18 @@ class CommonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_inflight: int = 0
     relay: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no board can do.
+
+        Raises:
+            ValueError: a negative time or number, or no time at all for an answer.
+        """
+        for name in ("timeout_ms", "load_timeout_ms", "connect_timeout_ms", "silence_ms"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.meter_period_ms < 0 or self.max_inflight < 0:
+            raise ValueError("meter_period_ms and max_inflight must not be negative")
+
     @property
     def timeout(self) -> Ns:
         """``timeout_ms`` in ns."""

@@ -8,6 +8,7 @@ with epoll.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -43,8 +44,10 @@ class RelayOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """Refuse what no way can be.
 
         Raises:
-            ValueError: a negative time, or a rate or buffer that lets nothing through.
+            ValueError: a negative time, no number, or a rate or buffer that lets nothing through.
         """
+        if not all(map(math.isfinite, (self.delay_ms, self.jitter_ms, self.rate_mbit or 0.0))):
+            raise ValueError("delay_ms, jitter_ms and rate_mbit must be finite; without rate_mbit no limit")
         if self.delay_ms < 0 or self.jitter_ms < 0:
             raise ValueError("delay_ms and jitter_ms must not be negative")
         if self.buffer_bytes < 1 or (self.rate_mbit is not None and self.rate_mbit <= 0):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 JUNIT_FILE = "junit.xml"
 HEADER_FILE = "header.json"
+SHOWN = 5
+"""Runs named of a folder that holds several."""
 
 
 def run_folder(folder: Path) -> Path:
@@ -26,6 +28,13 @@ def run_folder(folder: Path) -> Path:
         ConfigError: it is another folder, or none.
     """
     if not (folder / HEADER_FILE).is_file():
+        inside = sorted(found.parent.name for found in folder.glob(f"*/{HEADER_FILE}"))
+        if inside:
+            raise ConfigError(
+                f"holds several runs: {', '.join(inside[:SHOWN])}{', ...' if len(inside) > SHOWN else ''}",
+                file=folder,
+                cure=f"Give one of them, such as {folder / inside[0]}",
+            )
         raise ConfigError(
             f"holds no run (no {HEADER_FILE})", file=folder, cure="Give the folder that a run wrote"
         )

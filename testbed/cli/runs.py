@@ -32,7 +32,9 @@ def run(
         ConfigError: nothing to play, or a file is wrong. KeyboardInterrupt: stopped; what was finished is saved.
     """
     if experiment is None and resume is None:
-        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+        raise ConfigError(
+            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
+        )
     if out is not None and resume is not None:
         raise ConfigError("--out and --resume exclude each other", cure="A resumed run stays in its folder")
     from testbed import resources
@@ -70,7 +72,9 @@ def run_virtual(
         ConfigError: nothing to play, no live run to take the lab from, or a file is wrong.
     """
     if experiment is None:
-        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+        raise ConfigError(
+            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
+        )
     if resume is not None:
         raise ConfigError("--resume is for live runs", cure="Play it again: virtual time takes seconds")
     from testbed import resources
@@ -119,7 +123,9 @@ def run_gap(
         ConfigError: nothing to play, or a file is wrong. Ended: as the live run ended.
     """
     if experiment is None:
-        raise ConfigError("which experiment?", cure="Give its folder, or the name of a shipped one: 00-hello")
+        raise ConfigError(
+            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
+        )
     from testbed import resources
     from testbed.campaign import run_experiment
     from testbed.campaign.virtual import run_in_virtual_time

@@ -61,7 +61,7 @@ def refuse_seeds(*, virtual_time: bool, seeds: int) -> None:
             cure="Add --virtual-time; for live replicates set blocks = N in the campaign",
         )
     if not 1 <= seeds <= MOST:
-        raise ConfigError(f"must be 1 to {MOST}, not {seeds}", key="--seeds", cure="Ask for fewer seeds")
+        raise ConfigError(f"must be 1 to {MOST}, not {seeds}", key="--seeds", cure="Give another number")
 
 
 def run_seeds(

@@ -32,6 +32,7 @@ Before the boards a lab file may say who may use them, and how one that stops an
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -161,8 +162,12 @@ def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         return text, tomllib.loads(text)
     except FileNotFoundError as error:
         raise ConfigError("no such file", file=file, cure="Check the path") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", file=file) from error
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", file=file, cure="Name a TOML file that you may read"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"is no UTF-8 text: {error}", file=file, cure="Name a TOML file") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not valid TOML: {error}", file=file, cure="Correct the syntax") from error
 
@@ -196,8 +201,9 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
             f"must be between {MIN_LEASE_S:g} and {MAX_LEASE_S:g} seconds", file=file, key="lease_s"
         )
     for name, value in msgspec.structs.asdict(top.recovery).items():
-        if value < 0:
-            raise ConfigError("must not be negative", file=file, key=f"recovery.{name}")
+        if not 0 <= value < math.inf:
+            cure = "Give 0 or more"
+            raise ConfigError("must not be negative", file=file, key=f"recovery.{name}", cure=cure)
     if not top.boards:
         raise ConfigError("a lab needs at least one board", file=file, key="boards")
     names = set(BoardTable.__struct_fields__)
@@ -205,6 +211,9 @@ def parse_lab(text: str, raw: dict[str, Any], file: Path) -> LabFile:
     tables: dict[str, str] = {}
     for board, table in top.boards.items():
         key = f"boards.{board}"
+        if not board.strip() or "/" in board:
+            cure = "Rename the table, without slashes"
+            raise ConfigError(f"{board!r} cannot name a board", file=file, key=key, cure=cure)
         common = parse_options({k: v for k, v in table.items() if k in names}, BoardTable, file=file, key=key)
         for model in common.at_start:
             if model not in common.models:

@@ -187,9 +187,9 @@ def load_catalog(directory: Path) -> Catalog:
     try:
         raw = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"cannot read the catalogue: {error.strerror}", file=file, cure=REGENERATE
-        ) from error
+        # A folder of somebody's own was named by them; a shipped one was there once.
+        cure = REGENERATE if ZOO in file.parents else f"Name the folder that {CATALOG} lies in"
+        raise ConfigError(f"cannot read the catalogue: {error.strerror}", file=file, cure=cure) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a TOML file: {error}", file=file, cure=REGENERATE) from error
     try:

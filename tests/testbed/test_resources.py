@@ -35,6 +35,8 @@ def test_a_lab_is_a_path_or_a_name(tmp_path, monkeypatch):
     assert resources.lab("virtual").name == "virtual.toml"
     with pytest.raises(ConfigError, match="Did you mean 'virtual'"):
         resources.lab("virtul")
+    with pytest.raises(ConfigError, match="is a folder. Give the lab file"):
+        resources.lab(str(tmp_path))
     with pytest.raises(ConfigError, match="no such lab file"):
         resources.lab("folder/virtual.toml")
 
@@ -47,6 +49,8 @@ def test_an_experiment_is_a_path_or_a_shipped_name(tmp_path, monkeypatch):
         resources.experiment("01-mine")
     (mine / "campaign.toml").write_text("")
     assert resources.experiment("01-mine") == mine
+    with pytest.raises(ConfigError, match=r"is no folder. Give the folder with campaign\.toml"):
+        resources.experiment("01-mine/campaign.toml")
     assert resources.experiment("00-hello").name == "00-hello"
     assert resources.experiment("experiments/00-hello") == resources.experiment("00-hello")
     with pytest.raises(ConfigError, match="Did you mean '00-hello'"):

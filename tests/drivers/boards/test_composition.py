@@ -14,6 +14,12 @@ def test_options_are_checked_with_file_and_key(make_spec):
     assert "timeout_ms" in caught.value.cure
 
 
+@pytest.mark.parametrize("name", ["meter_period_ms", "max_inflight", "timeout_ms", "silence_ms"])
+def test_negative_numbers_are_refused(make_spec, name):
+    with pytest.raises(ConfigError, match=f"boards.board: .*{name}"):
+        options_of(make_spec(**{name: -1}), CommonOptions)
+
+
 def test_the_link_is_wrapped(far_side):
     parts = Composition(kind="t", make_link=lambda: far_side, wrap=lambda link: ("wrapped", link))
     assert parts.link() == ("wrapped", far_side)

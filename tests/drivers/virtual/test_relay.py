@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
 import signal
 import sys
@@ -180,7 +181,15 @@ def test_a_dead_link_is_told_and_closing_frees_a_reader() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"delay_ms": -1.0}, {"rate_mbit": 0.0}, {"jitter_ms": -1.0}, {"buffer_bytes": 0}]
+    "wrong",
+    [
+        {"delay_ms": -1.0},
+        {"rate_mbit": 0.0},
+        {"jitter_ms": -1.0},
+        {"delay_ms": math.nan},
+        {"rate_mbit": math.inf},
+        {"buffer_bytes": 0},
+    ],
 )
 def test_impossible_ways_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must"):

@@ -61,6 +61,8 @@ def test_who_may_use_the_boards_and_how_they_are_cared_for(tmp_path: Path) -> No
         (GOOD + 'lease = " "\n', "boards.a.lease", "is empty"),
         (GOOD + "[recovery]\ngrace = 3\n", "recovery.grace", "Did you mean 'grace_s'"),
         (GOOD + "[recovery]\nreturn_s = -3\n", "recovery.return_s", "negative"),
+        (GOOD + "[recovery]\nreturn_s = nan\n", "recovery.return_s", "negative"),
+        (GOOD.replace("[boards.a]", '[boards."../a"]'), "boards.../a", "without slashes"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str, says: str) -> None:
@@ -70,6 +72,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, key: str, says: str) 
     assert caught.value.file == str(file)
     assert caught.value.key == key
     assert says in str(caught.value)
+
+
+def test_what_is_no_text_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="Is a directory. Name a TOML file"):
+        read_lab(tmp_path)
+    (tmp_path / "photo.toml").write_bytes(bytes([0xFF, 0xD8, 0xFF]))
+    with pytest.raises(ConfigError, match="is no UTF-8 text"):
+        read_lab(tmp_path / "photo.toml")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
