@@ -190,7 +190,7 @@ class BlockingBoard:
 
         Raises:
             BoardError: the board failed, or was lost on the way.
-            ConfigError: the board may not run that model.
+            ConfigError: the board may not run that model, or these are no images.
             TimeoutError: no answer within ``within_s``.
         """
         chosen = self.models[0] if model is None else model
@@ -201,7 +201,10 @@ class BlockingBoard:
                 key=f"boards.{self.name}.models",
                 cure=did_you_mean(chosen, self.models),
             )
-        batch = np.ascontiguousarray(images, dtype=np.uint8)
+        batch = np.ascontiguousarray(images)
+        if batch.dtype != np.uint8 or batch.size == 0:  # a cast would make black pictures of scaled ones
+            text = f"must be at least one image in uint8, not {batch.shape} of {batch.dtype}"
+            raise ConfigError(text, key="images", cure="Give raw pixels, 0 to 255: scaling is the model's")
         rule = ExitRule() if exit is None else ExitRule.at(exit)
         indexes = tuple(samples) or (-1,) * len(batch)
         asked = time.monotonic_ns()

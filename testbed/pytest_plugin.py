@@ -1,7 +1,7 @@
 """The other front door: boards as pytest fixtures, virtual until ``--lab FILE`` brings real ones.
 
 Everything here is synchronous and plain, so it gets along with any asyncio plug-in. Nothing but pytest is imported
-until a test asks for a board.
+until a test asks for a board, or ``--lab`` names some.
 
 Fixtures:
     testbed_lab: the lab of the session; boards open when they are first asked for, and close at the end.
@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Explain the markers."""
+    """Explain the markers, and refuse a lab file that is wrong before any test would."""
     config.addinivalue_line(
         "markers",
         "hardware(*boards): needs these real boards (any real lab, if none); skipped unless --lab has them",
@@ -45,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "testbed_board(name): the board of the lab that the fixture testbed_board gives"
     )
+    given = config.getoption("--lab")
+    if given is not None:
+        _boards_in(given)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -80,7 +83,11 @@ def testbed_lab(
 def testbed_board(request: pytest.FixtureRequest, testbed_lab: BlockingLab) -> BlockingBoard:
     """One open board of the lab."""
     mark = request.node.get_closest_marker("testbed_board")
-    return testbed_lab.board(mark.args[0] if mark is not None else next(iter(testbed_lab.names)))
+    if mark is None:
+        return testbed_lab.board(next(iter(testbed_lab.names)))
+    if len(mark.args) != 1 or mark.kwargs:
+        pytest.fail('write @pytest.mark.testbed_board("NAME"), with the name of one board', pytrace=False)
+    return testbed_lab.board(mark.args[0])
 
 
 @pytest.fixture

@@ -35,6 +35,12 @@ def test_a_batch_is_answered_right_most_of_the_time(lab):
     assert 0 < answers.service_ms < answers.response_ms
 
 
+@pytest.mark.parametrize("wrong", [lambda images: images[:1] / 255, lambda images: images[:0]])
+def test_what_is_no_image_is_refused_and_not_cast(lab, wrong):
+    with pytest.raises(ConfigError, match="images: must be at least one image in uint8"):
+        lab.board("here").infer(wrong(lab.images))
+
+
 def test_an_exit_is_taken_on_demand(lab):
     board = lab.board("here")
     assert board.infer(lab.images[:3], model="resnet8-ee", exit=1).exits == (1, 1, 1)

@@ -58,6 +58,25 @@ def test_a_wrong_lab_file_is_a_usage_error(suite):
     result.stderr.fnmatch_lines(["*wrong.toml: board: unknown key. Did you mean 'boards'?*"])
 
 
+def test_a_lab_that_is_not_there_is_a_usage_error_whatever_is_tested(suite):
+    suite.makepyfile("def test_board(testbed_board): pass")
+    result = suite.runpytest_subprocess("--lab", "nope.toml")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*nope.toml: no such lab file*"])
+
+
+def test_a_marker_without_a_board_says_how_to_write_it(suite):
+    suite.makepyfile("""
+        import pytest
+
+        @pytest.mark.testbed_board
+        def test_board(testbed_board): pass
+    """)
+    result = suite.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(['*write @pytest.mark.testbed_board("NAME")*'])
+
+
 def test_boards_of_this_host_are_really_asked(suite):
     suite.makepyfile("""
         import pytest
