@@ -19,7 +19,7 @@ from testbed.measure.shares import share_out
 from testbed.measure.timeline import timelines
 from testbed.model.ids import BoardId, RequestId
 from testbed.model.origin import Origin, weakest
-from testbed.report.energies import NO_METER
+from testbed.report.energies import NO_METER, UNREAD, why_none
 from testbed.report.meters import Reading
 from testbed.report.rows import EnergyRow, WorkRow, no_energy
 from testbed.report.steps import chunks
@@ -135,9 +135,11 @@ def executions(
 def _work(material: Material, board: BoardId, done: tuple[tuple[Execution, ...], ...]) -> BoardWork:
     readings = tuple(each[board][0] if board in each else None for each in material.readings)
     kinds = tuple(sorted({execution.kind for one in done for execution in one}))
-    return BoardWork(
-        board=board, kinds=kinds, done=done, readings=readings, power=_power(board, kinds, done, readings)
+    none = next(
+        (why_none(f) for attempt in material.attempts for f in attempt.boards if f.id == board), NO_METER
     )
+    power = _power(board, kinds, done, readings, none)
+    return BoardWork(board=board, kinds=kinds, done=done, readings=readings, power=power)
 
 
 def _power(
@@ -145,11 +147,12 @@ def _power(
     kinds: tuple[Kind, ...],
     done: tuple[tuple[Execution, ...], ...],
     readings: tuple[Reading | None, ...],
+    none: str,
 ) -> Attribution | str:
     loads, reasons = [], []
     for one, reading in zip(done, readings, strict=True):
         if reading is None or reading.book is None or reading.load is None:
-            reasons.append(reading.energy.reason if reading is not None else NO_METER)
+            reasons.append(reading.energy.reason if reading is not None else none)
             continue
         which = np.asarray([kinds.index(execution.kind) for execution in one], dtype=np.int64)
         windows = cut(reading.book, reading.load, reading.idle, _spans(one), which, len(kinds))
@@ -200,7 +203,9 @@ def _target(material: Material, work: tuple[BoardWork, ...], target: float | Non
     columns = material.columns
     rows = np.isnan(columns.target) if target is None else columns.target == target
     answered = int((rows & columns.answered).sum())
-    without = {one.board: one.power for one in work if isinstance(one.power, str) and one.power == NO_METER}
+    without = {
+        one.board: one.power for one in work if isinstance(one.power, str) and one.power in {NO_METER, UNREAD}
+    }
     telling = [one for one in work if one.board not in without]
     blind = ", ".join(f"{board} ({why})" for board, why in sorted(without.items()))
     scope = ", ".join(_scope(one) for one in telling)

@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from testbed.model.ids import BoardId
+    from testbed.model.lab import BoardFacts
     from testbed.report.meters import Reading
     from testbed.report.policies import Material
     from testbed.store.reader import Attempt
 
 NO_METER = "no power meter"
+UNREAD = "its power meter gave no samples: meter_period_ms in the lab file asks for them"
+
+
+def why_none(facts: BoardFacts) -> str:
+    """Why a board without samples has none, by what it said of itself."""
+    return UNREAD if facts.facts.get("meters") else NO_METER
 
 
 def energy_row(material: Material, only: Collection[BoardId] | None = None) -> EnergyRow:
@@ -91,7 +98,7 @@ def board_energies(
     found = {drawn.board: drawn.energy for drawn in attempt.drawn}
     found |= {board: each[0].energy for board, each in readings.items()}
     for facts in attempt.boards:
-        found.setdefault(facts.id, _nothing(NO_METER))
+        found.setdefault(facts.id, _nothing(why_none(facts)))
     return dict(sorted(found.items()))
 
 

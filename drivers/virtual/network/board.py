@@ -69,12 +69,6 @@ def network_of(
     seed = f"network/{spec.seed}/{spec.id}/{options.seed}"
     beside = spec.file.parent
     told = msgspec.json.encode(options).decode()
-    if options.backend != "relay" and not why:
-        config = ForwarderConfig(options=options, seed=seed, beside=str(beside))
-        network = Network(f"network://{spec.id}", config, folder / "network.json")
-        return BoardWay(network=network, facts={"network": f"tun, every packet emulated: {told}"})
-    if not lossy:
-        refuse_loss(options, file=spec.file, key=key)
     ways = {"up": options.up, "down": options.down}
 
     def make_way(name: str) -> StreamWay:
@@ -83,6 +77,12 @@ def network_of(
 
     for name in ways:
         make_way(name)  # a trace that cannot be read is refused before anything runs
+    if options.backend != "relay" and not why:
+        config = ForwarderConfig(options=options, seed=seed, beside=str(beside))
+        network = Network(f"network://{spec.id}", config, folder / "network.json")
+        return BoardWay(network=network, facts={"network": f"tun, every packet emulated: {told}"})
+    if not lossy:
+        refuse_loss(options, file=spec.file, key=key)
     return BoardWay(
         wrap=lambda link: Relayed(link, make_way, BUFFER_BYTES),
         datagrams=DatagramRelay(options, seed, beside) if lossy else None,

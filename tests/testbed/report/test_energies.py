@@ -47,6 +47,23 @@ def test_no_meter_anywhere_names_the_boards(run):
     assert "host (no power meter), jetson (no power meter), mcu (no power meter)" in found.reason
 
 
+def test_a_meter_that_nobody_read_is_told_apart_from_none(run):
+    boards = tuple(
+        msgspec.structs.replace(facts, facts={**facts.facts, "meters": {"ina3221": {"rails": ["VDD_IN"]}}})
+        if facts.id == "jetson"
+        else facts
+        for facts in run.trials[0].boards
+    )
+    changed = {"power": (), "boards": boards}
+    says = "jetson (its power meter gave no samples: meter_period_ms in the lab file asks for them)"
+    found = energy_with(run, **changed)
+    assert says in found.reason
+    assert "host (no power meter)" in found.reason
+    trial = msgspec.structs.replace(run.trials[0], **changed)
+    policy = analyse(msgspec.structs.replace(run, trials=(trial, *run.trials[1:]))).policies[0]
+    assert any(says in target.energy.reason for target in policy.targets)
+
+
 def test_without_idle_windows_there_is_gross_only(run):
     windows = tuple(w for w in run.trials[0].windows if w.name not in {IDLE_BEFORE, IDLE_AFTER})
     found = energy_with(run, windows=windows)

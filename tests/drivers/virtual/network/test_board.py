@@ -42,8 +42,9 @@ def test_a_relay_as_well_is_refused(make_spec, tmp_path: Path) -> None:
         network_of(spec, NetworkOptions(), tmp_path)
 
 
-def test_a_missing_trace_is_named_before_anything_runs(make_spec, tmp_path: Path) -> None:
-    options = NetworkOptions(up=WayOptions(trace="none.csv"), backend="relay")
+@pytest.mark.parametrize("backend", ["relay", "auto"])
+def test_a_missing_trace_is_named_before_anything_runs(make_spec, tmp_path: Path, backend) -> None:
+    options = NetworkOptions(up=WayOptions(trace="none.csv"), backend=backend)
     with pytest.raises(ConfigError, match=r"none\.csv"):
         network_of(make_spec("virtual-jetson"), options, tmp_path)
 
