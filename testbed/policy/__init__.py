@@ -28,7 +28,8 @@ class PolicySettings(Struct, frozen=True, kw_only=True):
         thresholds: calibration of the confidence, or ``None`` where nobody calibrated.
         sites: boards by site.
         models: what each board may be asked for.
-        profiles: the book that the view shows too.
+        profiles: the book that the view shows too; empty where a policy is built only to see whether it refuses its
+            options, before any board is contacted.
         truth: the right label of a request, for bounds such as an oracle; a system under test must not ask.
     """
 
