@@ -44,7 +44,7 @@ def run(
         Path | None, typer.Option("--resume", metavar="DIR", help="Complete this run folder.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", help="Use instead of the experiment's own seed.")
+        int | None, typer.Option("--seed", min=0, help="Use instead of the experiment's own seed.")
     ] = None,
     seeds: Annotated[
         int | None,
@@ -190,7 +190,7 @@ def profile(
         float, typer.Option(help="Seconds for the calibration set; more: stored, audited.")
     ] = 60.0,
     loads: Annotated[int, typer.Option(min=1, help="How often the model is loaded anew.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order of blocks.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was interrupted.")] = False,
     wait: Wait = 0.0,
     out: Annotated[Path | None, typer.Option("--out", help="Default: hwprofiles/BOARD/MODEL.toml.")] = None,

@@ -178,9 +178,8 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
     known = {field.encode_name for field in names}
     for name in mapping:
         if name not in known:
-            raise UnknownKeyError(
-                "unknown key", file=file, key=f"{key}.{name}" if key else name, cure=did_you_mean(name, known)
-            )
+            cure = did_you_mean(name, known) or "Drop it: this table has no keys"
+            raise UnknownKeyError("unknown key", file=file, key=f"{key}.{name}" if key else name, cure=cure)
     try:
         return msgspec.convert(mapping, kind, strict=True)
     except msgspec.ValidationError as error:

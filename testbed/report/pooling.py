@@ -130,8 +130,19 @@ def _boards(run: Run) -> dict[str, str]:
     said: dict[str, str] = {}
     for facts in (facts for trial in run.trials for facts in trial.boards):
         said[f"{facts.id} is"] = f"{facts.kind}, {facts.origin} over a link {facts.link_origin}"
-        said |= {f"{facts.id} {k}": str(v) for k, v in facts.facts.items() if k not in OF_ONE_PROCESS}
+        for key, value in facts.facts.items():
+            if key not in OF_ONE_PROCESS:
+                said |= _leaves(f"{facts.id} {key}", value)
     return said
+
+
+def _leaves(name: str, value: object) -> dict[str, str]:
+    """A fact of many parts by its parts, so that only those that differ are shown."""
+    if not isinstance(value, dict) or not value:
+        return {name: str(value)}
+    return {
+        key: leaf for part, inner in value.items() for key, leaf in _leaves(f"{name}.{part}", inner).items()
+    }
 
 
 def _campaign(header: Header) -> str:

@@ -67,6 +67,14 @@ def test_an_unknown_key_is_named_with_the_likely_one():
     assert error.cure == "Did you mean 'baud'?"
 
 
+def test_a_table_without_keys_says_so():
+    class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """It has none."""
+
+    with pytest.raises(ConfigError, match="options.model: unknown key. Drop it"):
+        parse_options({"model": 1}, Nothing, file="campaign.toml", key="options")
+
+
 def test_a_missing_key_is_named():
     assert "port" in str(refused({}))
 

@@ -80,21 +80,29 @@ def seen(run, **changes):
 
 
 @pytest.mark.parametrize(
-    "fact",
+    ("fact", "says"),
     [
-        {"governor": "powersave"},
-        {"settings_held": {"power-mode": "2"}},
-        {"runtimes": {"onnxruntime": {"version": "1.20"}}},
-        {"realtime": False},
+        ({"governor": "powersave"}, "governor powersave"),
+        ({"settings_held": {"power-mode": "2"}}, "settings_held.power-mode 2"),
+        ({"runtimes": {"onnxruntime": {"version": "1.20"}}}, "runtimes.onnxruntime.version 1.20"),
+        ({"realtime": False}, "realtime False"),
     ],
 )
-def test_a_board_that_was_not_the_same_forbids_it(first, second, fact) -> None:
+def test_a_board_that_was_not_the_same_forbids_it(first, second, fact, says) -> None:
     found = pooling(first, seen(second, **fact))
     assert not found.may
     (differing,) = found.differing
     assert (differing.what, differing.first) == ("boards", "")
-    assert differing.second == f"jetson {next(iter(fact))} {next(iter(fact.values()))}"
+    assert differing.second == f"jetson {says}"
     assert found.verdict == "must not be pooled, because boards differ"
+
+
+def test_of_a_fact_with_many_parts_only_those_that_differ_are_shown(first, second) -> None:
+    meters = {"ina3221": {"rails": ["VDD_IN"], "scope": "the input"}}
+    other = {"ina3221": {"rails": ["VDD_IN"], "scope": "the module"}}
+    (differing,) = pooling(seen(first, meters=meters), seen(second, meters=other)).differing
+    assert differing.first == "jetson meters.ina3221.scope the input"
+    assert differing.second == "jetson meters.ina3221.scope the module"
 
 
 def test_another_process_on_the_same_board_does_not(first, second) -> None:
