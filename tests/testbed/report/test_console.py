@@ -10,6 +10,7 @@ from rich.console import Console
 
 from testbed.model.record import TrialStatus
 from testbed.report.console import to_console
+from testbed.report.layout import main_tables
 from testbed.report.tables import analyse
 from testbed.store.reader import Damage, read_run
 from tests.testbed.store.synthetic import write_run
@@ -44,8 +45,16 @@ def test_everything_that_was_asked_for_is_there(analysis):
         assert word in text
 
 
-def test_narrow_terminals_lose_no_policy(analysis):
-    assert "edgesight" in shown(analysis, width=80).replace("\n", "")
+def test_narrow_terminals_break_no_word(analysis):
+    text = shown(analysis, width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    first, *_ = main_tables(analysis)
+    for word in {word for row in (first.head, *first.body) for cell in row for word in cell.split()}:
+        assert word in text
+
+
+def test_what_fits_stays_a_table(analysis):
+    assert "┃ policy" in shown(analysis, width=130)
 
 
 def test_markup_in_names_is_not_obeyed(analysis):
