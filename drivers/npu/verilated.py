@@ -77,7 +77,9 @@ def library(
     with (cache / f"{key[:20]}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.is_file():
-            with tempfile.TemporaryDirectory(dir=cache) as folder:
+            for left in cache.glob(f"{key[:20]}-*"):  # of a build that was killed: no other holds the lock
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=f"{key[:20]}-", dir=cache) as folder:
                 made = _build(verilator, root, compiler, overlay, recipe, Path(folder))
                 made.replace(built)
     return built

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import threading
 import time
@@ -11,7 +12,6 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
-_SIGKILL: Final = 9
 _UNSHARED: Final = 150_000
 """Below the interpreter's switch interval (0.2 ms, see `sharpen_timers`): nobody can ask for it in between [ns]."""
 
@@ -81,12 +81,20 @@ def _go_first_too(*_: object) -> None:
     _go_first()
 
 
-def die_with_parent() -> None:
-    """Be killed when the parent process ends, however it ends.
+def die_with_parent(*, with_children: bool = False) -> None:
+    """Be killed when the parent process ends, however it ends; to be called by the main thread.
 
-    Source: prctl(2), PR_SET_PDEATHSIG.
+    Args:
+        with_children: take the whole process group along, which this process leads from now on; the kernel's word is
+            then a ``SIGTERM``, upon which we do it. Of use where others are started that know nothing of parents.
+
+    Source: prctl(2), PR_SET_PDEATHSIG, which holds for the process that asks and not for its children.
     """
-    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+    if with_children:
+        if os.getpgrp() != os.getpid():
+            os.setpgid(0, 0)
+        signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM if with_children else signal.SIGKILL)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import queue
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -89,8 +90,9 @@ class Audit:
 
     def close(self) -> None:
         """End the child, whatever it is at, and the threads that speak with it."""
-        if self._child is not None:
-            self._child.kill()
+        if self._child is not None and self._child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # it ended in between
+                os.killpg(self._child.pid, signal.SIGKILL)
         while True:  # what still waits goes unheard
             try:
                 self._waiting.get_nowait()
@@ -115,6 +117,7 @@ class Audit:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # a group of its own, so that what it has started can be ended with it
         )
         listening = threading.Thread(target=self._listen, args=(child,), name="audited", daemon=True)
         listening.start()

@@ -67,7 +67,7 @@ class Auditor:
 
 def main() -> int:
     """Audit until standard input ends; 0, or 3 where the RTL cannot be simulated."""
-    die_with_parent()
+    die_with_parent(with_children=True)  # a compiler may be among them, for a minute
     os.nice(_LOWEST)
     try:
         auditor = Auditor()

@@ -52,6 +52,25 @@ def test_it_is_built_once_and_anew_when_a_source_changes(small, monkeypatch):
             verilated.library(overlay=small)
 
 
+def test_what_a_killed_build_left_behind_is_removed(small, monkeypatch):
+    begun = []
+
+    def killed(*where: object) -> None:
+        begun.append(where[-1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verilated, "_build", killed)
+        with pytest.raises(KeyboardInterrupt):
+            verilated.library(overlay=small)
+    (left,) = begun
+    left.mkdir()  # as after a kill that cannot be caught
+    (left / "half.o").write_text("")
+    built = verilated.library(overlay=small)
+    assert not left.exists()
+    assert built.is_file()
+
+
 def test_what_the_compiler_says_is_passed_on(small):
     (small / "rtl/edge_npu.sv").write_text("module edge_npu (;\n", "utf-8")
     with pytest.raises(SimulatorMissing, match="syntax error"):

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,38 @@ def test_threads_go_first_too_and_what_they_start_does_not() -> None:
     if not seen["taken"]:
         pytest.skip("real-time scheduling needs the right to it")
     assert seen["first"] == seen["thread"] == seen["rr"]
+
+
+CHILD = """
+import subprocess, sys
+from drivers.virtual.machine.waiting import die_with_parent
+die_with_parent(with_children=True)
+other = subprocess.Popen(["sleep", "60"])
+print(other.pid, flush=True)
+sys.stdin.read()
+"""
+PARENT = """
+import os, subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+print(child.pid, child.stdout.readline(), flush=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_process_may_take_what_it_has_started_along_when_its_parent_is_killed():
+    done = subprocess.run(
+        [sys.executable, "-c", PARENT, CHILD], capture_output=True, text=True, timeout=60, check=False
+    )
+    pids = [int(word) for word in done.stdout.split()]
+    assert len(pids) == 2
+    until = time.monotonic() + 30
+    while any(running(pid) for pid in pids):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False

@@ -36,6 +36,13 @@ def wait_for(audit, count):
     return found
 
 
+def running(pid):
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
 @pytest.fixture
 def make():
     made = []
@@ -83,3 +90,24 @@ def test_a_child_that_ends_holds_nobody_up(make):
     for _ in range(200):
         offer(audit)
     assert audit.report() == {}
+
+
+def test_what_the_child_has_started_ends_with_it(make, tmp_path):
+    started = tmp_path / "pid"
+    child = f"""
+import pathlib, subprocess, sys
+other = subprocess.Popen(["sleep", "60"])
+pathlib.Path({str(started)!r}).write_text(str(other.pid) + ".")
+sys.stdin.read()
+"""
+    audit = make(command=(sys.executable, "-c", child))
+    audit.start()
+    until = time.monotonic() + 30
+    while not (started.is_file() and started.read_text().endswith(".")):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    audit.close()
+    other = int(started.read_text().rstrip("."))
+    while running(other):
+        assert time.monotonic() < until
+        time.sleep(0.01)
