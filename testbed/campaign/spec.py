@@ -17,12 +17,15 @@ from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
 from testbed.policy.metrics import Metric
 from testbed.workload.mix import Workload
+from testbed.zoo.catalog import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CAMPAIGN_SCHEMA = 1
 CAMPAIGN_FILE = "campaign.toml"
+MOST_REQUESTS = 1_000_000_000
+"""Of a trial; half a day in virtual time."""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +150,26 @@ def _numbers(top: _File) -> Iterator[tuple[str, float, bool]]:
     yield "measure.warmup", top.measure.warmup, False
 
 
+def _catalogs(top: _File, folder: Path) -> dict[str, Path | None]:
+    """Folder of each task's catalogue, ``None`` for the one that is shipped for it.
+
+    Raises:
+        ConfigError: none is shipped for it.
+    """
+    found: dict[str, Path | None] = {}
+    for name, catalog in {top.task: top.catalog, **{n: t.catalog for n, t in top.tasks.items()}}.items():
+        found[name] = None if catalog is None else (folder / catalog).resolve()
+        if catalog is None:
+            try:
+                shipped(name)
+            except ConfigError as error:
+                key = "task" if name == top.task else f'tasks."{name}"'
+                raise ConfigError(
+                    error.message, file=folder / CAMPAIGN_FILE, key=key, cure=error.cure
+                ) from error
+    return found
+
+
 def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = None) -> Campaign:
     """Read and check a campaign file.
 
@@ -177,8 +200,8 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         if not math.isfinite(value) or value < 0 or (positive and value == 0):
             must = "must be positive" if positive else "must not be negative"
             raise refuse(key, f"{must} and finite, not {value:g}", "Correct the value")
-    if top.workload.requests < 1:
-        raise refuse("workload.requests", "must be at least 1", "Ask for at least one request")
+    if not 1 <= top.workload.requests <= MOST_REQUESTS:
+        raise refuse("workload.requests", f"must be 1 to {MOST_REQUESTS}", "Give another number")
     weights = np.array([need.weight for need in top.workload.needs])
     if weights.size == 0 or weights.sum() <= 0:
         raise refuse(
@@ -220,13 +243,7 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         calibration=top.calibration,
         measure=top.measure,
         options=options,
-        tasks={
-            name: None if catalog is None else (folder / catalog).resolve()
-            for name, catalog in {
-                top.task: top.catalog,
-                **{n: t.catalog for n, t in top.tasks.items()},
-            }.items()
-        },
+        tasks=_catalogs(top, folder),
         folder=folder,
         text=text,
         registered=registered,

@@ -22,7 +22,7 @@ from testbed.campaign.data import TaskData
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.measure.stats import upper_share
-from testbed.model.lab import parse_options
+from testbed.model.lab import Seed, parse_options
 from testbed.policy.confidence import Z, calibrate
 from testbed.policy.guard import DriftGuard
 from testbed.policy.metrics import Metric, confidences
@@ -69,7 +69,7 @@ class SplitStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     backend: str
     targets: tuple[float, ...]
     question: str = ""
-    seed: int = 1
+    seed: Seed = 1
     splits: int = 200
     calibration: int = 2000
     z: tuple[float, ...] = (0.0, Z, 2.33)

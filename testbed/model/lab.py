@@ -6,7 +6,7 @@ import enum
 import re
 import typing
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -146,6 +146,10 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     state: Literal["ok", "failed", "skipped"]
     finding: str
     cure: str = ""
+
+
+Seed = Annotated[int, msgspec.Meta(ge=0)]
+"""Of random numbers, in a file that people write."""
 
 
 def table_of(value: object, *, file: Path | str, key: str) -> dict[str, Any]:

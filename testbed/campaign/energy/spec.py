@@ -10,7 +10,7 @@ from msgspec import Struct
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
 from testbed.model.ids import ModelId, TaskId
-from testbed.model.lab import parse_options
+from testbed.model.lab import Seed, parse_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ class EnergyStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     tasks: tuple[TaskSpec, ...]
     boards: tuple[BoardSpec, ...]
     question: str = ""
-    seed: int = 1
+    seed: Seed = 1
     rates_hz: tuple[float, ...] = ()
     max_utilisation: float = 0.7
     parity_frac: float = 0.05

@@ -29,7 +29,7 @@ from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import read_lab, read_toml
 from testbed.coordinator.simulate import Costs, VirtualTrial
 from testbed.errors import ConfigError
-from testbed.model.lab import parse_options
+from testbed.model.lab import Seed, parse_options
 from testbed.model.traces import read_trace
 from testbed.model.wires import Constant, Later
 from testbed.policy.thresholds import ThresholdTable
@@ -80,7 +80,7 @@ class GridStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operating: Cell
     policies: dict[str, Contender]
     question: str = ""
-    seed: int = 1
+    seed: Seed = 1
     seeds: int = 5
     other_seeds: int = 1
     redraw: bool = False

@@ -10,7 +10,7 @@ from msgspec import Struct
 from testbed.campaign.loss.live_spec import Live
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
-from testbed.model.lab import parse_options
+from testbed.model.lab import Seed, parse_options
 from testbed.policy.confidence import Z
 from testbed.resources import CAMPAIGN_FILE
 from testbed.wire.fragments import LIMIT_BYTES
@@ -69,7 +69,7 @@ class LossStudy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     task: str = ""
     folder: str = ""
     samples: int = 0
-    seed: int = 1
+    seed: Seed = 1
     ladder: tuple[str, ...] = ()
     packets: Packets = Packets()
     losses: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)

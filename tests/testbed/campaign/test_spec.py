@@ -39,7 +39,9 @@ def test_lab_and_seed_can_be_overridden(tmp_path: Path) -> None:
     [
         ("schema = 1", "schema = 9", "schema", "not known"),
         ("question =", "qestion =", "qestion", "Did you mean 'question'"),
-        ("requests = 2000", "requests = 0", "workload.requests", "at least 1"),
+        ("requests = 2000", "requests = 0", "workload.requests", "must be 1 to"),
+        ("requests = 2000", f"requests = {10**22}", "workload.requests", "must be 1 to"),
+        ('task = "image-classification/fashion-mnist"', 'task = "fashion"', "task", "no models are shipped"),
         ("rate_hz = 90", "rate_hz = -1", "workload.arrivals.rate_hz", "positive"),
         ("rate_hz = 90", "rate_hz = nan", "workload.arrivals.rate_hz", "finite"),
         ("rate_hz = 90", "rate_hz = inf", "workload.arrivals.rate_hz", "finite"),

@@ -112,7 +112,13 @@ def test_result_is_written_once_and_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "key"), [("targets = [1.2]", "targets"), ("splits = 0", "splits"), ("metrik = 1", "metrik")]
+    ("line", "key"),
+    [
+        ("targets = [1.2]", "targets"),
+        ("splits = 0", "splits"),
+        ("seed = -1", "seed"),
+        ("metrik = 1", "metrik"),
+    ],
 )
 def test_wrong_file_names_the_key(tmp_path: Path, line: str, key: str) -> None:
     text = TEXT if key == "metrik" else "\n".join(r for r in TEXT.splitlines() if not r.startswith(key))
