@@ -126,11 +126,23 @@ class BoardContract:
                         assert isinstance(loaded, ev.Loaded), loaded
                     await work(heard)
             finally:
-                await board.close()
+                await self.closed(board)
             doubled = {action: n for action, n in heard.fates().items() if n != 1}
             assert not doubled, f"actions with several fates: {doubled}"
 
         asyncio.run(whole())
+
+    async def closed(self, board: Board) -> None:
+        """Close a board.
+
+        Raises:
+            AssertionError: that takes longer than ``bound_s``.
+        """
+        try:
+            async with asyncio.timeout(self.bound_s):
+                await board.close()
+        except TimeoutError:
+            raise AssertionError(f"close did not return within {self.bound_s} s") from None
 
     def test_up_is_the_first_word(self, board: Board) -> None:
         """`BoardUp` comes before everything else, and before ``open`` returns."""
@@ -156,6 +168,33 @@ class BoardContract:
             execution = fate.execution
             assert execution.received <= execution.started <= execution.finished
             assert len(execution.items) == 1
+
+        self.run(board, work, self.model)
+
+    def test_stamps_are_on_the_clocks_that_probes_compare(self, board: Board) -> None:
+        """Events on the host's ``time.monotonic_ns``, executions on the board's clock; both in ns, as in probes."""
+
+        async def work(heard: Listener) -> None:
+            begun = time.monotonic_ns()
+            await board.probe(4)
+            before = heard.of(ClockProbe)
+            self.infer(board, 1)
+            fate = await heard.fate(1, self.bound_s)
+            assert isinstance(fate, ev.Executed), fate
+            (sent,) = heard.of(ev.Sent)
+            asked = time.monotonic_ns()
+            await board.probe(4)
+            after = [probe for probe in heard.of(ClockProbe) if probe.t0 >= asked]
+            assert before, "no probe arrived"
+            assert after, "no probe arrived, or its t0 is not of the host's time.monotonic_ns"
+            assert begun <= sent.t <= fate.t <= asked, "not on the host's time.monotonic_ns"
+            execution = fate.execution
+            assert max(p.t1 for p in before) <= execution.received, (
+                "not on the clock that the board's probes tell"
+            )
+            assert execution.finished <= min(p.t1 for p in after), (
+                "not on the clock that the board's probes tell"
+            )
 
         self.run(board, work, self.model)
 
@@ -272,10 +311,8 @@ class BoardContract:
         async def work(heard: Listener) -> None:
             for action in range(1, 6):
                 self.infer(board, action, model=self.slow_model)
-            begun = time.monotonic()
-            await board.close()
-            assert time.monotonic() - begun < self.bound_s
+            await self.closed(board)
             assert all(heard.fates()[action] == 1 for action in range(1, 6))
-            await board.close()
+            await self.closed(board)
 
         self.run(board, work, self.slow_model)

@@ -6,7 +6,10 @@ measures how long anything takes, except against bounds that only a hang reaches
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +18,8 @@ import pytest
 from testbed.errors import MeterError, SampleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
     from testbed.ports import PowerMeter
     from testbed.units import Ns
@@ -38,6 +42,33 @@ class Rig(Protocol):
 
     def mend(self) -> None:
         """Undo all of the above."""
+
+
+_CALLS = 20
+"""So many ``bound_s`` a whole test may take; none needs as many."""
+
+
+@contextlib.contextmanager
+def must_return(bound_s: float) -> Iterator[None]:
+    """Fail where a call of the meter hangs; in the main thread, and unless another tool's alarm is set already.
+
+    Raises:
+        AssertionError: it took longer than ``bound_s``; the traceback shows where it waited.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield
+        return
+
+    def rang(_number: int, _frame: FrameType | None) -> None:
+        raise AssertionError(f"no return within {bound_s} s: a call of the meter hangs")
+
+    before = signal.signal(signal.SIGALRM, rang)
+    signal.setitimer(signal.ITIMER_REAL, bound_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class MeterContract:
@@ -73,9 +104,11 @@ class MeterContract:
         reason = self.cannot.get(request.node.originalname)
         if reason is not None:
             pytest.skip(reason)
-        rig.draw(self.levels[0])
-        yield
-        meter.stop()
+        with must_return(_CALLS * self.bound_s):
+            rig.draw(self.levels[0])
+            yield
+        with must_return(_CALLS * self.bound_s):
+            meter.stop()
 
     def total_w(self, meter: PowerMeter, watts: Sequence[float]) -> float:
         """What a row says the board draws [W]."""

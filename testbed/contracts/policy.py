@@ -1,20 +1,27 @@
-"""What every policy promises, as tests: subclass `PolicyContract` and say how to make one.
+"""What every policy promises, as tests: subclass `PolicyContract` and say how one is built.
 
 The tests run on the toy lab: a weak and a strong board at the edge, one in the data centre, in toy time.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import time
 from functools import cache
 from typing import TYPE_CHECKING
+from unittest import mock
 
+import msgspec
 import numpy as np
 import pytest
 
 from testbed.contracts.toy_lab import ToyLab
 from testbed.contracts.toy_models import TASK, ToyBoard, ToyModel, answer, book, truth
 from testbed.contracts.toy_requests import stream
+from testbed.errors import ConfigError
 from testbed.model.action import Answer, Infer, Reject
+from testbed.model.profile import ProfileBook
 from testbed.model.view import Health
 from testbed.policy import PolicySettings
 from testbed.policy.confidence import calibrate
@@ -22,7 +29,7 @@ from testbed.policy.thresholds import ThresholdTable
 from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from testbed.model.request import Request
@@ -39,6 +46,7 @@ BOARDS = (
 )
 TARGETS = (0.75, 0.85, 0.9, 0.93, 0.999)
 CALIBRATION = range(1_000_000, 1_002_000)
+_CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
 
 
 def settings_for(
@@ -98,8 +106,21 @@ def mixed_requests(count: int, every: Ns, slack: Ns | None = 250 * MS) -> list[R
     ]
 
 
+@contextlib.contextmanager
+def other_time() -> Iterator[None]:
+    """Have the clocks of ``time`` tell another day, and at each look an hour and a second more than at the last.
+
+    Reaches whoever asks ``time.monotonic()`` and its like; not ``datetime``, nor a name imported from ``time``.
+    """
+    looks = itertools.count(round(time.time()) + 100_000, 3601)
+    clocks: dict[str, Any] = {name: lambda: float(next(looks)) for name in _CLOCKS}
+    clocks |= {f"{name}_ns": lambda: next(looks) * S for name in _CLOCKS}
+    with mock.patch.multiple(time, **clocks):
+        yield
+
+
 class PolicyContract:
-    """Subclass it and override `make_policy`, and the boards and models if yours needs others.
+    """Subclass it and override `build`, and the boards and models if yours needs others.
 
     Attributes:
         boards, models: the toy lab. outage: when a board goes and when it is back [ns]; each board in turn.
@@ -109,9 +130,17 @@ class PolicyContract:
     models: tuple[ToyModel, ...] = MODELS
     outage: tuple[Ns, Ns] = (300 * MS, 900 * MS)
 
+    def build(self, settings: PolicySettings) -> Policy:
+        """A policy from what a campaign gives it: a call of the function behind the entry point."""
+        raise NotImplementedError
+
+    def settings(self) -> PolicySettings:
+        """What `build` gets in every test but for what that test is about."""
+        return settings_for(self.boards, self.models)
+
     def make_policy(self) -> Policy:
         """A fresh policy for these boards and models; the same one every time."""
-        raise NotImplementedError
+        return self.build(self.settings())
 
     def run(self, requests: Sequence[Request], down: str | None = None) -> ToyLab:
         """One run, with one board gone for a while."""
@@ -149,8 +178,22 @@ class PolicyContract:
 
     def test_same_calls_same_orders(self, requests: list[Request]) -> None:
         """A policy is a deterministic function of its seed and its calls."""
-        once, again = self.run(requests), self.run(requests)
-        assert once.orders == again.orders
+        once = self.run(requests)
+        with other_time():
+            again = self.run(requests)
+        assert once.orders == again.orders, "it draws without the seed, reads a clock, or shares state"
+
+    def test_is_built_before_anything_is_profiled(self) -> None:
+        """A campaign builds every policy once without profiles, only to see whether it refuses its options."""
+        self.build(msgspec.structs.replace(self.settings(), profiles=ProfileBook({})))
+
+    def test_an_unknown_option_is_refused(self) -> None:
+        """As a `ConfigError`, whose key begins with ``options``; then the file and its table are named to the user."""
+        settings = self.settings()
+        options = {**settings.options, "no-such-option": 1}
+        with pytest.raises(ConfigError) as caught:
+            self.build(msgspec.structs.replace(settings, options=options))
+        assert caught.value.key.startswith("options")
 
     def test_answers_rest_on_steps_of_the_request(self, requests: list[Request]) -> None:
         """What an answer names are successful steps of that very request."""

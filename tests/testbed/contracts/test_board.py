@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from testbed.model import event as ev
 from testbed.model.action import Infer
 from testbed.model.execution import Execution, ItemResult
 from testbed.model.lab import BoardFacts
+from testbed.model.record import ClockProbe
 
 
 class Toy:
@@ -56,7 +58,32 @@ class Toy:
         """Tells nothing."""
 
     async def close(self):
-        await asyncio.sleep(0)
+        await asyncio.sleep(600 if self.flaw == "hangs on close" else 0)
+
+
+class Timed(Toy):
+    """One that stamps what it does, on clocks of which `flaw` may be in another time base."""
+
+    def stamp(self, clock):
+        ns = time.monotonic_ns()
+        return {f"{clock} in us": ns // 1000, f"{clock} is wall time": time.time_ns()}.get(self.flaw, ns)
+
+    def send(self, order, payload=None, samples=()):
+        loop = asyncio.get_running_loop()
+        if not isinstance(order, Infer):
+            return super().send(order, payload, samples)
+        sent, at = self.stamp("host"), self.stamp("board")
+        execution = Execution(
+            received=at, started=at, finished=at, items=(ItemResult(label=0, confidence=1.0),)
+        )
+        loop.call_soon(self.sink, ev.Sent(t=sent, action=order.id))
+        loop.call_soon(self.sink, ev.Executed(t=self.stamp("host"), action=order.id, execution=execution))
+        return None
+
+    async def probe(self, count=8):
+        t = time.monotonic_ns()
+        probed = self.stamp("probe")
+        self.sink(ClockProbe(board=self.id, boot=1, t0=t, t1=probed, t2=probed, t3=time.monotonic_ns()))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +105,24 @@ def test_a_good_board_passes(test):
 def test_a_broken_promise_is_noticed(flaw, test):
     with pytest.raises(AssertionError):
         getattr(BoardContract(), test)(Toy(flaw))
+
+
+def test_a_board_with_its_stamps_in_order_passes():
+    BoardContract().test_stamps_are_on_the_clocks_that_probes_compare(Timed())
+
+
+@pytest.mark.parametrize("clock", ["host", "board", "probe"])
+@pytest.mark.parametrize("base", ["in us", "is wall time"])
+def test_another_time_base_is_noticed(clock, base):
+    with pytest.raises(AssertionError, match="not on the"):
+        BoardContract().test_stamps_are_on_the_clocks_that_probes_compare(Timed(f"{clock} {base}"))
+
+
+def test_a_close_that_hangs_is_noticed():
+    contract = BoardContract()
+    contract.bound_s = 0.1
+    with pytest.raises(AssertionError, match="close did not return"):
+        contract.test_executes_a_batch(Toy("hangs on close"))
 
 
 def test_fates():

@@ -1,9 +1,11 @@
 """The contract catches what it says it catches."""
 
+import time
+
 import pytest
 
 from testbed.contracts.policy import PolicyContract, mixed_requests, settings_for
-from testbed.errors import PolicyError
+from testbed.errors import ConfigError, PolicyError
 from testbed.model.action import Answer, Decision, Infer, Item, Reject
 from testbed.model.placement import Placement
 from testbed.policy.thresholds import PlanKind
@@ -79,6 +81,63 @@ def test_chance_is_caught():
     made.make_policy = lambda: Bad(board=next(boards))
     with pytest.raises(AssertionError):
         made.test_same_calls_same_orders(PATIENT)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda: time.localtime(time.time()).tm_hour % 2,
+        lambda: time.time() % 2 > 1,
+        lambda: time.monotonic_ns() % 4 > 1,
+    ],
+)
+def test_looking_at_a_clock_is_caught(look):
+    class Clocked(Bad):
+        def decide(self, now, view):
+            self.board = "strong" if look() else "far"
+            return super().decide(now, view)
+
+    with pytest.raises(AssertionError, match="reads a clock"):
+        contract(Clocked()).test_same_calls_same_orders(PATIENT)
+
+
+def test_a_budget_of_real_time_is_caught():
+    class Hasty(Bad):
+        def decide(self, now, view):
+            begun = time.perf_counter()
+            done = super().decide(now, view)
+            return done if time.perf_counter() - begun < 0.5 else Decision()
+
+    with pytest.raises((AssertionError, PolicyError)):
+        contract(Hasty()).test_same_calls_same_orders(PATIENT)
+
+
+def built(factory):
+    made = PolicyContract()
+    made.build = factory
+    return made
+
+
+def test_needing_profiles_to_be_built_is_caught():
+    def choosy(settings):
+        return Bad(board=max(board for board, _ in settings.profiles.rows))
+
+    choosy(PolicyContract().settings())
+    with pytest.raises(ValueError, match="empty"):
+        built(choosy).test_is_built_before_anything_is_profiled()
+
+
+def test_taking_any_option_is_caught():
+    with pytest.raises(pytest.fail.Exception):
+        built(lambda _: Bad()).test_an_unknown_option_is_refused()
+
+
+def test_refusing_an_option_under_another_key_is_caught():
+    def other(settings):
+        raise ConfigError("no", key="no-such-option")
+
+    with pytest.raises(AssertionError):
+        built(other).test_an_unknown_option_is_refused()
 
 
 def test_answers_from_nowhere_are_caught():

@@ -13,8 +13,8 @@ from testbed.units import MS, S
 
 
 class TestContract(PolicyContract):
-    def make_policy(self):
-        return clipper(settings_for())
+    def build(self, settings):
+        return clipper(settings)
 
 
 def run(requests, boards=BOARDS, **options):

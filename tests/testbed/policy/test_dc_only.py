@@ -12,8 +12,8 @@ from testbed.units import MS, S
 
 
 class TestContract(PolicyContract):
-    def make_policy(self):
-        return dc_only(settings_for())
+    def build(self, settings):
+        return dc_only(settings)
 
 
 def run(requests, settings=None, **more):

@@ -12,8 +12,8 @@ from testbed.units import MS, S
 
 
 class TestContract(PolicyContract):
-    def make_policy(self):
-        return edge_only(settings_for())
+    def build(self, settings):
+        return edge_only(settings)
 
 
 def run(requests, **more):

@@ -19,28 +19,37 @@ PAIR = BOARDS[1:]  # one frontend, one data centre
 
 
 class TestContract(PolicyContract):
-    def make_policy(self):
-        return edgesight(settings_for())
+    def build(self, settings):
+        return edgesight(settings)
 
 
 class TestContractSpeculative(PolicyContract):
-    def make_policy(self):
-        return edgesight(settings_for(options={"mode": "speculative", "shadow_frac": 0.2}))
+    def build(self, settings):
+        return edgesight(settings)
+
+    def settings(self):
+        return settings_for(options={"mode": "speculative", "shadow_frac": 0.2})
 
 
 class TestContractAuto(PolicyContract):
-    def make_policy(self):
-        return edgesight(settings_for(options={"mode": "auto"}))
+    def build(self, settings):
+        return edgesight(settings)
+
+    def settings(self):
+        return settings_for(options={"mode": "auto"})
 
 
 class TestContractRandomOffload(PolicyContract):
-    def make_policy(self):
-        return random_offload(settings_for())
+    def build(self, settings):
+        return random_offload(settings)
 
 
 class TestContractOracle(PolicyContract):
-    def make_policy(self):
-        return oracle(msgspec.structs.replace(settings_for(), truth=lambda request: truth(request.sample)))
+    def build(self, settings):
+        return oracle(settings)
+
+    def settings(self):
+        return msgspec.structs.replace(settings_for(), truth=lambda request: truth(request.sample))
 
 
 def run(requests, *, boards=BOARDS, settings=None, **more):

@@ -39,8 +39,8 @@ def models(lab):
 
 
 class TestContract(PolicyContract):
-    def make_policy(self):
-        return infaas(settings_for())
+    def build(self, settings):
+        return infaas(settings)
 
 
 def test_a_loaded_variant_that_suffices_is_used_and_nothing_is_loaded() -> None:
