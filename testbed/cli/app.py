@@ -155,6 +155,7 @@ def release(
 def doctor(
     board: Annotated[str | None, typer.Argument(help="Only this board.")] = None,
     lab: Lab = "virtual",
+    wait: Wait = 0.0,
     catalog: Catalog = None,
     json: Json = False,
     debug: Debug = False,
@@ -163,7 +164,7 @@ def doctor(
     with door(json=json, debug=debug) as terminal:
         from testbed.cli import bench
 
-        bench.doctor(terminal, lab=lab, board=board, catalog=catalog)
+        bench.doctor(terminal, lab=lab, board=board, catalog=catalog, wait_s=wait)
 
 
 @app.command()
@@ -193,7 +194,14 @@ def profile(
     seed: Annotated[int, typer.Option(min=0, help="Of the order of blocks.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was interrupted.")] = False,
     wait: Wait = 0.0,
-    out: Annotated[Path | None, typer.Option("--out", help="Default: hwprofiles/BOARD/MODEL.toml.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR/MODEL.toml",
+            help="File, named after the model (default: hwprofiles/BOARD/MODEL.toml).",
+        ),
+    ] = None,
     catalog: Catalog = None,
     json: Json = False,
     debug: Debug = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,15 @@ from rich.markup import escape
 
 from testbed import resources
 from testbed.cli.door import Ended, Exit
+from testbed.cli.leases import AGAIN_S
+from testbed.errors import LeaseError
 from testbed.units import S, to_s
 
 if TYPE_CHECKING:
     from testbed.cli.terminal import Terminal
     from testbed.coordinator.labfile import LabFile
+    from testbed.coordinator.leasing import Grant, Leasing
+    from testbed.model.ids import BoardId
     from testbed.model.lab import BoardSpec, CheckResult
     from testbed.ports import BenchMeter, CheckableBoard
     from testbed.units import Ns
@@ -78,8 +83,10 @@ def boards(terminal: Terminal, *, lab: str) -> None:
     terminal.show(shown, "drivers: " + "; ".join(f"{g} {', '.join(n)}" for g, n in drivers.items() if n))
 
 
-def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | None) -> None:
-    """Examine boards one after the other, each result as it comes.
+def doctor(
+    terminal: Terminal, *, lab: str, board: str | None, catalog: Path | None, wait_s: float = 0.0
+) -> None:
+    """Examine boards one after the other, each result as it comes; wait so long for those that others have.
 
     Raises:
         LeaseError: somebody else has one of them.
@@ -99,7 +106,7 @@ def doctor(terminal: Terminal, *, lab: str, board: str | None, catalog: Path | N
     try:
         specs = board_specs(read, data.models, profile_lookup(read), state, 0)
         build_switches(read)  # their tables are checked; nobody switches a board off to see whether it can be
-        results = asyncio.run(_examine_leased(terminal, read, specs, build_meters(read, state)))
+        results = asyncio.run(_examine_leased(terminal, read, specs, build_meters(read, state), wait_s))
     finally:
         shutil.rmtree(state, ignore_errors=True)
     failed = sorted({name for name, result in results if result.state == "failed"})
@@ -135,7 +142,7 @@ def task_of(catalog: Path | None) -> tuple[str, Path | None]:
 
 
 async def _examine_leased(
-    terminal: Terminal, lab: LabFile, specs: list[BoardSpec], meters: list[BenchMeter]
+    terminal: Terminal, lab: LabFile, specs: list[BoardSpec], meters: list[BenchMeter], wait_s: float
 ) -> list[tuple[str, CheckResult]]:
     """Take the boards' leases first: whoever greets a board takes it over from its holder."""
     from testbed.coordinator.boards import build_board
@@ -144,11 +151,26 @@ async def _examine_leased(
     resources = resources_of(lab, {spec.id: build_board(spec) for spec in specs})
     leasing = Leasing(store_of(lab), resources, length_s=lab.lease_s, purpose="doctor")
     try:
-        grants = await leasing.acquire()
+        grants = await _acquire(terminal, leasing, wait_s)
         ours = [granted(spec, grants[spec.id]) if spec.id in grants else spec for spec in specs]
         return await _examine(terminal, [(spec, build_board(spec)) for spec in ours], meters)
     finally:
         await leasing.release()
+
+
+async def _acquire(terminal: Terminal, leasing: Leasing, wait_s: float) -> dict[BoardId, Grant]:
+    """Hold all boards; wait for those that somebody else has, and say once who that is."""
+    until, told = time.monotonic() + wait_s, False
+    while True:
+        try:
+            return await leasing.acquire()
+        except LeaseError as error:
+            if time.monotonic() >= until:
+                raise
+            if not told:
+                terminal.note(f"waiting: {error.message}")
+            told = True
+            await asyncio.sleep(min(AGAIN_S, max(until - time.monotonic(), 0)))
 
 
 async def _examine(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from testbed.cli.door import Ended, Exit
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def metered_of(text: str) -> Metered | None:
 
 
 def _keep(terminal: Terminal, found: Found, *, out: Path, traces: bool) -> None:
-    """Write profiles to ``<out>/<board>/<model>.toml`` and traces to ``<out>/<board>/traces/``."""
+    """Write profiles to ``<out>/<board>/<model>.toml`` and traces to ``<out>/<board>/traces/``.
+
+    Raises:
+        Ended: there is nothing to write.
+    """
     from testbed.imports.submission import slug
     from testbed.store.profile_writer import write_profile
     from testbed.store.traces import save_trace
@@ -105,14 +110,20 @@ def _keep(terminal: Terminal, found: Found, *, out: Path, traces: bool) -> None:
                 "skipped": found.skipped,
             }
         )
-        return
-    _show(terminal, list(files.values()))
+    else:
+        _tell(terminal, found, list(files.values()), len(kept), out)
+    if not files and not kept:
+        raise Ended(Exit.MISSED)
+
+
+def _tell(terminal: Terminal, found: Found, profiles: list[HwProfile], traces: int, out: Path) -> None:
+    _show(terminal, profiles)
     for title, lines in (("note", found.notes), ("left out", found.skipped)):
         for line in lines[:SHOWN]:
             terminal.note(f"{title}: {line}")
         if len(lines) > SHOWN:
             terminal.note(f"{title}: and {len(lines) - SHOWN} more (--json lists all)")
-    terminal.show(f"{len(files)} profiles and {len(kept)} traces written to {out}")
+    terminal.show(f"{len(profiles)} profiles and {traces} traces written to {out}")
 
 
 def _show(terminal: Terminal, profiles: list[HwProfile]) -> None:

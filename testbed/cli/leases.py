@@ -64,10 +64,27 @@ def release(terminal: Terminal, names: list[str], *, force: bool) -> None:
     for store, wanted in groups:
         store.give_back(wanted, this_process(), force=force)
     freed = [name for _, wanted in groups for name in wanted.values()]
+    held = _still_held(groups)
     if terminal.json:
-        terminal.emit({"schema": 1, "released": freed})
+        terminal.emit({"schema": 1, "released": freed, "held": held})
     else:
         terminal.show(f"released: {', '.join(freed)}")
+        for name, told in held.items():
+            terminal.show(f"but {name} is still held by {told}. --force ends that")
+
+
+def _still_held(groups: list[tuple[LeaseStore, dict[str, str]]]) -> dict[str, str]:
+    """Boards, given back, that a run still has, and who that is: a reservation ends at once, a run does not."""
+    from testbed.coordinator.leases import alive, tell
+
+    held = {}
+    for store, wanted in groups:
+        boards, now = store.read()
+        for resource, name in wanted.items():
+            lease = boards[resource].held if resource in boards else None
+            if lease is not None and alive(lease, now):
+                held[name] = tell(lease, now)
+    return held
 
 
 def lease_rows(lab: LabFile) -> dict[str, dict[str, Any]]:

@@ -69,24 +69,27 @@ def check(terminal: Terminal, names: Sequence[str]) -> None:
 
     chosen = list(names) or [str(folder) for folder in folders()]
     wrong: dict[str, list[str]] = {}
+    shown: list[str] = []
     count = 0
-    terminal.start(f"{len(chosen)} folders of profiles", len(chosen))
+    terminal.start("profiles", len(chosen))
     for name in chosen:
-        try:
-            for profile in read(name):
-                count += 1
-                if said := shortcomings(profile):
-                    wrong[f"{name}/{profile.model}"] = said
-        except ConfigError as error:
-            wrong[name] = [str(error)]
+        for one in _read_each(name):
+            if isinstance(one, ConfigError):
+                wrong.setdefault(name, []).append(str(one))
+                inside = one.file is not None and Path(one.file).is_relative_to(name)
+                shown.append(str(one) if inside else f"{name}: {one}")
+                continue
+            count += 1
+            if said := shortcomings(one):
+                wrong[f"{name}/{one.model}"] = said
+                shown += [f"{name}/{one.model}: {text}" for text in said]
         terminal.advance()
     terminal.done()
     if terminal.json:
         terminal.emit({"schema": 1, "folders": chosen, "profiles": count, "wrong": wrong})
     else:
-        for where, said in wrong.items():
-            terminal.show(*(f"{where}: {text}" for text in said))
-        terminal.show(f"{count} profiles in {len(chosen)} folders: {len(wrong) or 'nothing'} to mend")
+        terminal.show(*shown)
+        terminal.show(f"{count} profile{'' if count == 1 else 's'} read: {len(shown) or 'nothing'} to mend")
     if wrong:
         raise Ended(Exit.MISSED)
 
@@ -118,7 +121,7 @@ def borrow(terminal: Terminal, model: str, names: Sequence[str], *, out: Path, c
 
 
 def schema(terminal: Terminal) -> None:
-    """Print the JSON schema of the files."""
+    """Print the JSON schema of the files, which is one JSON document with or without ``--json``."""
     from testbed.store.profile_schema import schema_text
 
     terminal.emitted = True
@@ -151,6 +154,25 @@ def read(name: str) -> list[HwProfile]:
     if model not in profiles:
         raise ConfigError(f"no profile of {model!r}", file=board, cure=did_you_mean(model, profiles))
     return [profiles[model]]
+
+
+def _read_each(name: str) -> list[HwProfile | ConfigError]:
+    """Profiles by name, and what is wrong: one file that cannot be read does not hide the others of its folder."""
+    from testbed.store.ladders import FILE
+    from testbed.store.profiles import load_profile
+
+    try:
+        found: list[HwProfile | ConfigError] = [*read(name)]
+    except ConfigError as error:
+        found = []
+        for file in sorted(Path(name).glob("*.toml")):
+            try:
+                found += [load_profile(file)] if file.name != FILE else []
+            except ConfigError as of_file:
+                found.append(of_file)
+        if not any(isinstance(one, ConfigError) for one in found):
+            found.append(error)
+    return found
 
 
 def _folders(terminal: Terminal, found: ProfileComparison) -> None:

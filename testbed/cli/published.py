@@ -83,9 +83,9 @@ def borrow_profile(
 
 
 @profiles.command("schema")
-def profile_schema(debug: Debug = False) -> None:
-    """Print the JSON schema of the files."""
-    with door(json=True, debug=debug) as terminal:
+def profile_schema(json: Json = True, debug: Debug = False) -> None:
+    """Print the JSON schema of the files, always as JSON."""
+    with door(json=json, debug=debug) as terminal:
         from testbed.cli import profiles as doing
 
         doing.schema(terminal)

@@ -73,11 +73,18 @@ def read_run(folder: Path) -> LoadgenRun:
     pairs, quantiles, extremes = _summary(summary)
     detail = next((folder / name for name in DETAILS if (folder / name).is_file()), folder / DETAILS[0])
     logged = read_detail(detail)
+    for file, found, keys in (
+        (summary, pairs, ("Scenario", "samples_per_query")),
+        (detail, logged, ("power_begin", "power_end")),
+    ):
+        if missing := [key for key in keys if key not in found]:
+            cure = "Give both logs of the testing run, whole"
+            raise ConfigError(f"no {' and no '.join(missing)} in it", file=file, cure=cure)
     try:
         scenario = pairs["Scenario"]
         begin, end = (parse_time(str(logged[key])) for key in ("power_begin", "power_end"))
         per_query = int(pairs["samples_per_query"])
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise ConfigError(
             f"not the logs of a run with power: {error}",
             file=detail,

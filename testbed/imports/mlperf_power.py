@@ -27,7 +27,7 @@ from testbed.imports.power_log import (
     window_power,
 )
 from testbed.imports.power_run import RUN, PowerRun, idle_of, profile_from, task_of
-from testbed.imports.submission import LICENCE, Found, Submission, describe, place
+from testbed.imports.submission import LICENCE, Found, Submission, describe, left_out, place
 from testbed.model.profile import HwProfile, Metered, Provenance
 from testbed.store.traces import KeptTrace
 
@@ -81,7 +81,7 @@ def import_power(
         try:
             reads.append(read_power_run(one, submission, model, scenario))
         except ConfigError as error:
-            skipped.append(f"{submission.version}/{_path(submission, model, scenario)}: {error.message}")
+            skipped.append(left_out(f"{submission.version}/{_path(submission, model, scenario)}", error))
         progress.advance()
     progress.done()
     profiles, more = _profiles(reads)
@@ -198,7 +198,7 @@ def _profiles(reads: list[Read]) -> tuple[list[HwProfile], list[str]]:
                 task_of(model)
                 profile = profile_from(runs, board=submission.slug, idle=idle, provenance=chosen.provenance)
             except ConfigError as error:
-                skipped.append(f"{submission.version}/{_path(submission, model, '')}: {error.message}")
+                skipped.append(left_out(f"{submission.version}/{_path(submission, model, '')}", error))
                 continue
             profiles.append(profile)
             skipped += [

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from testbed.campaign.progress import Progress, Silent
 from testbed.errors import ConfigError
-from testbed.imports.submission import LICENCE, Found, Submission, describe, place, six, slug
+from testbed.imports.submission import LICENCE, Found, Submission, describe, left_out, place, six, slug
 from testbed.imports.tiny_results import TinyResults, read_results
 from testbed.imports.tiny_traces import (
     EnergySamples,
@@ -120,7 +120,7 @@ def import_tiny(
         try:
             profile, more, said = profile_of(one, metered=metered, traces=traces)
         except ConfigError as error:
-            skipped.append(f"{where}: {error.message}")
+            skipped.append(left_out(where, error))
         else:
             profiles.append(profile)
             read |= {f"{where}/{name}": trace for name, trace in more.items()}

@@ -85,12 +85,12 @@ def read_spl(file: Path) -> PowerLog:
             continue
         fields = line.split(",")
         try:
-            if (fields[0], fields[2], fields[4]) != ("Time", "Watts", "Volts"):
+            if len(fields) < 6 or (fields[0], fields[2], fields[4]) != ("Time", "Watts", "Volts"):
                 raise ValueError("expected Time, Watts, Volts")
             times.append(parse_time(fields[1]))
             watts.append(float(fields[3]))
             volts.append(float(fields[5]))
-        except (ValueError, IndexError) as error:
+        except ValueError as error:
             raise ConfigError(
                 f"line {number} is no sample: {error}", file=file, cure="Give PTDaemon's spl.txt"
             ) from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -18,7 +19,6 @@ from testbed.store.traces import KeptTrace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 LICENCE = "Apache-2.0 (public results repositories of MLCommons)"
 _VERSION = re.compile(r"(?:^|[_/])(v\d+\.\d+)(?=$|/)")
@@ -62,6 +62,12 @@ class Found(Struct, frozen=True, kw_only=True):
     traces: dict[str, KeptTrace]
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
+
+
+def left_out(where: str, error: ConfigError) -> str:
+    """Why something is no profile: its place in the repository, the file at fault if one is, and the fault."""
+    file = f"{'/'.join(Path(error.file).parts[-2:])}: " if error.file else ""
+    return f"{where}: {file}{error.message}"
 
 
 def slug(text: str) -> str:

@@ -98,11 +98,14 @@ def read_trace1(binary: Path, stamps: Path) -> EnergySamples:
     Raises:
         ConfigError: not this format, or windows that leave the trace.
     """
+    file = binary
     try:
-        raw, listed = binary.read_bytes(), json.loads(stamps.read_text("utf-8"))
+        raw = binary.read_bytes()
+        file = stamps
+        listed = json.loads(stamps.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(
-            f"not readable: {error}", file=binary, cure="Check both files of the trace"
+            f"not readable: {error}", file=file, cure="Check both files of the trace"
         ) from error
     if len(raw) < 9 or raw[0] != 0xF1 or (len(raw) - 5) % 4:
         raise ConfigError(

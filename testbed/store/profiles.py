@@ -79,6 +79,13 @@ def load_profiles(folder: Path) -> dict[str, HwProfile]:
             )
         profiles = dict(sorted({**profiles, **rungs}.items()))
     if not profiles:
+        begun = [file.name for file in sorted(folder.glob("*.journal.jsonl")) if file.stat().st_size]
+        if begun:
+            raise ConfigError(
+                f"no profile in this folder, but the journal of an interrupted one: {', '.join(begun)}",
+                file=folder,
+                cure="Give the command that began it again, with --resume",
+            )
         raise ConfigError("no profile in this folder", file=folder, cure="Run: testbed profile BOARD MODEL")
     return profiles
 

@@ -42,6 +42,18 @@ def test_a_folder_without_results_is_a_usage_error(tmp_path):
     assert "no results of MLPerf Tiny" in json.loads(done.stdout)["error"]["message"]
 
 
+def test_a_file_that_was_cut_off_is_named_and_an_import_of_nothing_fails(tmp_path):
+    of = synthetic.tiny_submission(tmp_path, system="NUCLEO_X")
+    stamps = of / "results" / "NUCLEO_X" / "ic" / "energy" / "trace1-timestamps.json"
+    stamps.write_text(stamps.read_text()[:20])
+    done = call("import", "mlperf-tiny", of, "--out", tmp_path / "out")
+    assert done.returncode == Exit.MISSED
+    assert "ic: energy/trace1-timestamps.json: not readable" in done.stderr
+    done = call("import", "mlperf-tiny", of, "--out", tmp_path / "out", "--json")
+    assert done.returncode == Exit.MISSED
+    assert json.loads(done.stdout)["profiles"] == {}
+
+
 def test_what_was_metered_is_a_kind_and_words():
     assert metered_of("") is None
     assert metered_of("wall: the plug").kind == "wall"

@@ -119,6 +119,17 @@ def test_acquire_and_release(lab: Path, store: LeaseStore) -> None:
     assert all(board.reserved is None for board in store.read()[0].values())
 
 
+def test_release_names_the_run_that_still_has_the_board(lab: Path, store: LeaseStore) -> None:
+    store.acquire({ORIN: "orin"}, BOB, "run x", 3600 * S)
+    done = invoke("release", f"{lab}/orin")
+    assert done.returncode == 0, done.stderr
+    assert "but shared/orin is still held by bob@lab9 process 22 (run x)" in done.stdout
+    assert store.read()[0][ORIN].held is not None
+    document = json.loads(invoke("release", f"{lab}/orin", "--json").stdout)
+    assert list(document["held"]) == ["shared/orin"]
+    assert json.loads(invoke("release", lab, "--force", "--json").stdout)["held"] == {}
+
+
 def test_what_somebody_else_has_is_refused_with_his_name_all_or_none(lab: Path, store: LeaseStore) -> None:
     store.reserve({MCU: "mcu"}, BOB, "soldering", 3600 * S)
     done = invoke("acquire", lab)
@@ -154,6 +165,9 @@ def test_doctor_keeps_off_a_board_that_is_in_use(lab: Path, store: LeaseStore) -
     done = invoke("doctor", "orin", "--lab", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "orin is held by bob" in done.stderr
+    done = invoke("doctor", "orin", "--lab", lab, "--wait", "0.2")
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert "waiting: orin is held by bob" in done.stderr
 
 
 def test_what_is_not_there_or_not_shared_is_said(lab: Path) -> None:

@@ -82,6 +82,34 @@ def test_check_says_what_is_wrong_and_what_is_missing(boards):
     assert "schema 7 is not known" in done.stdout
 
 
+def test_a_wrong_file_is_named_once_and_hides_no_other_file_of_its_folder(boards):
+    folder = boards / "wall-board"
+    (folder / "a.toml").write_text("{")
+    (folder / "b.toml").write_text("schema = 1")
+    done = call("profiles", "check", folder / "a.toml")
+    assert done.returncode == Exit.MISSED
+    assert done.stdout.count("a.toml") == 1
+    assert "0 profiles read: 1 to mend" in done.stdout
+    document = json.loads(call("profiles", "check", folder, "--json").stdout)
+    assert document["profiles"] == 2
+    first, second = document["wrong"][str(folder)]
+    assert "a.toml: not TOML" in first
+    assert "b.toml: " in second
+    assert f"{folder}/n" in document["wrong"]
+    assert "folders" not in call("profiles", "check", folder).stderr
+
+
+def test_a_folder_with_nothing_but_an_interrupted_profile_says_how_to_go_on(tmp_path):
+    (tmp_path / "m.journal.jsonl").touch()
+    assert "Run: testbed profile BOARD MODEL" in call("profiles", "check", tmp_path).stdout
+    (tmp_path / "m.journal.jsonl").write_text("{}\n")
+    done = call("profiles", "check", tmp_path)
+    assert done.returncode == Exit.MISSED
+    assert done.stdout.count(str(tmp_path)) == 1
+    assert "m.journal.jsonl" in done.stdout
+    assert "--resume" in done.stdout
+
+
 def test_every_shipped_profile_passes_the_check():
     done = call("profiles", "check", "--json")
     assert done.returncode == 0, done.stdout
@@ -90,6 +118,7 @@ def test_every_shipped_profile_passes_the_check():
 
 def test_the_schema_is_printed():
     assert call("profiles", "schema").stdout == schema_text()
+    assert call("profiles", "schema", "--json").stdout == schema_text()
 
 
 def test_a_model_borrows_its_pace_from_a_published_one(tmp_path):

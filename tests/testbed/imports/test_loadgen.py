@@ -58,6 +58,13 @@ def test_what_is_missing_or_turned_round_is_named(tmp_path):
     detail.write_text(text.replace("power_begin", "other"))
     with pytest.raises(ConfigError, match="power_begin"):
         read_run(tmp_path)
+    detail.write_text(text)
+    summary = tmp_path / "mlperf_log_summary.txt"
+    whole = summary.read_text()
+    summary.write_text(whole.replace("samples_per_query", "other"))
+    with pytest.raises(ConfigError, match=r"summary\.txt: no samples_per_query in it"):
+        read_run(tmp_path)
+    summary.write_text(whole)
     detail.write_text(text.replace("12:00:20", "12:00:05"))
     with pytest.raises(ConfigError, match="not after"):
         read_run(tmp_path)

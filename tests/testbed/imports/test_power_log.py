@@ -65,7 +65,7 @@ def test_volts_tell_mains_from_a_boards_input(tmp_path):
     ("text", "says"),
     [
         ("", "no samples"),
-        ("Time,03-04-2025 12:00:00.000,Watts,1.0\n", "line 1"),
+        ("Time,03-04-2025 12:00:00.000,Watts,1.0\n", "line 1 is no sample: expected Time"),
         ("Time,12:00,Watts,1.0,Volts,230,Amps,0.1\n", "line 1"),
         ("\nTime,03-04-2025 12:00:00.000,Watts,x,Volts,230,Amps,0.1\n", "line 2"),
         ("a,b,c,d,e,f\n", "expected Time"),

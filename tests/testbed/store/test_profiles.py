@@ -63,7 +63,7 @@ def test_a_profile_comes_back_with_its_origins(tmp_path: Path) -> None:
         ('source = "a guess"', 'source = " "', "service[0].source", "without a source"),
         ('source = "2,000 images"', "", "accuracy[0].source", "source"),
         ('origin = "assumed"', 'origin = "guessed"', "service[0].origin", "guessed"),
-        ("value = 0.8", 'value = "0.8"', "accuracy[0].value", "float"),
+        ("value = 0.8", 'value = "0.8"', "accuracy[0].value", "expected number"),
         ("[[accuracy]]", "[[accuracy]", "", "not TOML"),
     ],
 )
