@@ -89,11 +89,13 @@ class HostKeyError(LinkError):
         """Name both fingerprints."""
         self.seen = seen
         self.expected = expected
-        super().__init__(
-            f"host key {seen} is not the one pinned" + (f" ({expected})" if expected else ""),
-            link=link,
-            cure="If the board was reinstalled, verify the key on its console and update the lab file or known_hosts",
-        )
+        if expected:
+            message = f"host key {seen} is not the one pinned ({expected})"
+            cure = "If the board was reinstalled, verify the key on its console and update the lab file or known_hosts"
+        else:
+            message = f"host key {seen} is neither pinned nor in known_hosts"
+            cure = "Verify the key on the board's console, and give it as `fingerprint` in the lab file"
+        super().__init__(message, link=link, cure=cure)
 
 
 class BoardError(TestbedError):

@@ -141,19 +141,20 @@ class BoardLease:
 
     def _still_held(self, kept: _Kept, heard: bool) -> str:
         """Why a lease that nobody has ended is not over by silence; empty if it is."""
+        who = kept.holder or "somebody"  # who leases nothing, as a virtual board's run, tells no name
         if self._charge >= 0:
-            return f"{kept.holder} holds this board" if heard or not kept.ttl_ns else ""
+            return f"{who} holds this board" if heard or not kept.ttl_ns else ""
         fd = self._open("lease.charge")
         try:
             if not _try_lock(fd):
-                return f"{kept.holder} holds this board; its agent is process {_pid_in(fd)}"
+                return f"{who} holds this board; its agent is process {_pid_in(fd)}"
         finally:
             os.close(fd)
         if kept.left_ns < 0 or kept.boot != self._boot:
             kept = kept._replace(left_ns=self._now_ns(), boot=self._boot)
             self._write(kept)
         left_ns = kept.left_ns + kept.ttl_ns - self._now_ns()
-        return f"{kept.holder} holds this board for another {left_ns / _SECOND:.1f} s" if left_ns > 0 else ""
+        return f"{who} holds this board for another {left_ns / _SECOND:.1f} s" if left_ns > 0 else ""
 
     def _take_charge(self) -> None:
         if self._charge >= 0:

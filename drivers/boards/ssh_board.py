@@ -89,9 +89,13 @@ def ssh_composition(
         part: of a host that is several boards, each leased by itself; its agent has a state folder of its own.
 
     Raises:
-        ConfigError: the transport asked for is not installed.
+        ConfigError: the transport asked for is not installed, or the fingerprint is none.
     """
     config = options.ssh
+    if config.fingerprint and not config.fingerprint.startswith("SHA256:"):
+        cure = 'Write it as `ssh-keygen -lf KEY.pub` prints it: "SHA256:…"'
+        key = f"boards.{spec.id}.fingerprint"
+        raise ConfigError("is no SHA-256 fingerprint of a host key", file=spec.file, key=key, cure=cure)
     try:
         choose_transport(config)
     except ConfigError as error:

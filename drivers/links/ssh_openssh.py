@@ -142,7 +142,8 @@ class OpenSshLink(ChildLink):
         if b"Host key verification failed" in said or b"host key is known" in said:
             found = _SEEN.search(said)
             if found:
-                return HostKeyError(link=self.name, seen=found[1].decode())
+                expected = self._config.fingerprint or "another key in known_hosts"
+                return HostKeyError(link=self.name, seen=found[1].decode(), expected=expected)
             try:  # an unknown key is refused without being shown: look at it
                 transport = await asyncio.to_thread(lambda: verify(self._config, resolve(self._config)))
             except LinkError as error:

@@ -37,7 +37,10 @@ def test_a_wrong_host_key_names_both_fingerprints_and_is_a_link_error():
     assert isinstance(error, LinkError)
     assert "SHA256:new" in str(error)
     assert "SHA256:old" in str(error)
-    assert "(" not in HostKeyError(link="ssh://b", seen="SHA256:new").message
+    first = HostKeyError(link="ssh://b", seen="SHA256:new")
+    assert first.message == "host key SHA256:new is neither pinned nor in known_hosts"
+    assert "fingerprint" in first.cure
+    assert "reinstalled" not in first.cure
 
 
 def test_whose_fault_a_wire_error_is_can_be_told():

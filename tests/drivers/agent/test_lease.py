@@ -121,6 +121,13 @@ def test_anothers_lease_is_over_some_time_after_his_link_ended(board):
     assert late.admit(ann(5)).code == "fence"  # who wakes up late is refused
 
 
+def test_a_holder_without_a_name_is_somebody(board):
+    agent = board.agent()
+    agent.admit(Claim(5, "", "store-a", 15 * S))
+    assert agent.admit(bob(6), heard=True).text == "somebody holds this board"
+    board.end(agent)
+
+
 def test_within_that_time_the_holder_himself_comes_back(board):
     agent = board.agent()
     agent.admit(ann(5))

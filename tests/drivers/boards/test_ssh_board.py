@@ -112,6 +112,13 @@ def test_provider_and_threads_go_to_onnxruntime_only(ssh_server, make_spec, tmp_
     assert forced.load_options(spec.models["quick"]) == {"threads": 2}
 
 
+def test_a_fingerprint_of_another_kind_is_an_error_of_the_lab_file(ssh_server, make_spec, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        ssh_composition(make_spec(), options_for(ssh_server, tmp_path, fingerprint="MD5:aa:bb"))
+    assert caught.value.key.endswith(".fingerprint")
+    assert "ssh-keygen" in caught.value.cure
+
+
 def test_a_transport_that_is_not_installed_is_an_error_of_the_lab_file(
     ssh_server, make_spec, tmp_path, monkeypatch
 ):

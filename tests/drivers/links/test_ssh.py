@@ -57,7 +57,7 @@ async def test_unknown_host_is_refused_and_never_added(ssh_server, link_kind, tm
     empty = tmp_path / "known_hosts"
     empty.touch()
     link = link_kind(ssh_server.config(fingerprint=None, known_hosts=str(empty)), ["echo-bytes"])
-    with pytest.raises(HostKeyError):
+    with pytest.raises(HostKeyError, match="neither pinned nor in known_hosts"):
         await link.open()
     assert not empty.read_bytes()
 
@@ -79,6 +79,7 @@ async def test_another_key_than_the_known_is_refused(ssh_server, link_kind, tmp_
     with pytest.raises(HostKeyError) as caught:
         await link.open()
     assert caught.value.seen == ssh_server.host_key.get_fingerprint()
+    assert "reinstalled" in caught.value.cure
 
 
 async def test_a_key_nobody_knows_cannot_log_in(ssh_server, link_kind, tmp_path):
