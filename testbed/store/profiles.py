@@ -102,7 +102,11 @@ def find_folder(name: str, *, beside: Path | None = None) -> Path:
         ConfigError: there is none; the cure names the closest one.
     """
     if "/" in name:
-        return Path(name) if beside is None else beside.parent / name
+        folder = Path(name) if beside is None else beside.parent / name
+        if beside is not None and not folder.is_dir():
+            cure = "Correct the path; it is taken from the lab file's folder"
+            raise ConfigError(f"no folder {folder}", file=beside, key="profiles", cure=cure)
+        return folder
     places = [] if beside is None else [folder / "hwprofiles" for folder in beside.resolve().parents]
     places.append(resources.shipped("hwprofiles"))
     known: dict[str, Path] = {}
@@ -111,6 +115,9 @@ def find_folder(name: str, *, beside: Path | None = None) -> Path:
             known = {folder.name: folder for folder in place.iterdir() if folder.is_dir()} | known
     if name in known:
         return known[name]
+    if beside is None:
+        cure = f"Name a folder of your own by its path, as in hwprofiles/{name}. {did_you_mean(name, known)}"
+        raise ConfigError(f"no profiles called {name!r} are shipped, and there is no such folder", cure=cure)
     raise ConfigError(
         f"no profiles called {name!r} in hwprofiles, neither beside the lab file nor shipped",
         file=beside,

@@ -86,6 +86,11 @@ def test_folders_are_found_by_name_and_beside_the_lab_file(tmp_path: Path) -> No
     assert find_folder("virtual-jetson").name == "virtual-jetson"
     with pytest.raises(ConfigError, match="Did you mean 'virtual-jetson'"):
         find_folder("virtual-jetsen")
+    with pytest.raises(ConfigError, match="by its path, as in hwprofiles/mine"):
+        find_folder("mine")
+    with pytest.raises(ConfigError, match="nowhere") as caught:
+        find_folder("./nowhere", beside=tmp_path / "lab.toml")
+    assert (caught.value.file, caught.value.key) == (str(tmp_path / "lab.toml"), "profiles")
     # As `testbed profile … --out hwprofiles/mine/net.toml` leaves it: found from a lab file beside, or further down.
     mine = tmp_path / "hwprofiles" / "mine"
     mine.mkdir(parents=True)
