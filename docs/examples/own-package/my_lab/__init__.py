@@ -1,0 +1,1 @@
+"""A board, a meter and a policy of one's own, beside the testbed."""
