@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from testbed.campaign.loss.calibration import lossy_scores, way_of
-from testbed.errors import ConfigError, did_you_mean
+from testbed.errors import ConfigError, PolicyError, did_you_mean
 from testbed.model.profile import ProfileBook
 from testbed.policy import PolicySettings
 from testbed.policy.confidence import calibrate
@@ -89,6 +89,7 @@ def check_options(
 
     Raises:
         ConfigError: an option that does not exist or cannot be, or a policy that lacks something; with file and key.
+        PolicyError: building one failed otherwise, which is that policy's doing.
     """
     for name in campaign.policies:
         options, policy = campaign.options.get(name, {}), campaign.registered.get(name, name)
@@ -98,6 +99,9 @@ def check_options(
             table = f"policies.{name}.options" if name in campaign.registered else f"options.{name}"
             key = table + error.key.removeprefix("options") if error.key.startswith("options") else "policies"
             raise ConfigError(error.message, file=campaign.file, key=key, cure=error.cure) from error
+        except Exception as error:
+            text = f"policy {name!r} cannot be built without profiles: {type(error).__name__}: {error}"
+            raise PolicyError(text, cure="Read settings.profiles when decide is called") from error
 
 
 def calibrated(campaign: Campaign, lab: LabFile, data: Data) -> ThresholdTable | None:

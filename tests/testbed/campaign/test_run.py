@@ -13,7 +13,7 @@ from testbed.campaign.pages import first_page
 from testbed.campaign.run import run_experiment
 from testbed.campaign.spec import Campaign, read_campaign
 from testbed.coordinator.labfile import LabFile, read_lab
-from testbed.errors import ConfigError, StoreError
+from testbed.errors import ConfigError, PolicyError, StoreError
 from testbed.model.profile import ProfileBook
 from testbed.store.schema import Footer, Header
 from testbed.store.writer import RunWriter
@@ -112,6 +112,18 @@ def test_a_policy_that_lacks_thresholds_says_what_they_take(tmp_path: Path) -> N
     with pytest.raises(ConfigError, match=r"no calibrated thresholds.*min_accuracy") as caught:
         run_experiment(folder, out=tmp_path / "run")
     assert caught.value.key == "policies"
+
+
+@pytest.mark.usefixtures("no_lab")
+def test_a_policy_that_cannot_be_built_without_profiles_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("cnn-small")
+
+    monkeypatch.setattr("testbed.campaign.policies.make_policy", broken)
+    with pytest.raises(PolicyError, match="'edgesight' cannot be built without profiles: KeyError"):
+        run_experiment(HELLO, out=tmp_path / "run")
 
 
 @pytest.mark.usefixtures("no_lab")
