@@ -6,7 +6,6 @@ The tests run on the toy lab: a weak and a strong board at the edge, one in the 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
 from functools import cache
 from typing import TYPE_CHECKING
@@ -47,6 +46,8 @@ BOARDS = (
 TARGETS = (0.75, 0.85, 0.9, 0.93, 0.999)
 CALIBRATION = range(1_000_000, 1_002_000)
 _CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
+_ANOTHER_DAY: Ns = 100_000 * S
+_MOST_STEP: Ns = 7_200 * S
 
 
 def settings_for(
@@ -108,13 +109,21 @@ def mixed_requests(count: int, every: Ns, slack: Ns | None = 250 * MS) -> list[R
 
 @contextlib.contextmanager
 def other_time() -> Iterator[None]:
-    """Have the clocks of ``time`` tell another day, and at each look an hour and a second more than at the last.
+    """Have the clocks of ``time`` tell another day, and at each look some time within two hours more than at the last.
 
-    Reaches whoever asks ``time.monotonic()`` and its like; not ``datetime``, nor a name imported from ``time``.
+    By chance, since even steps would show the same to who looks at every second event only. Reaches whoever asks
+    ``time.monotonic()`` and its like; not ``datetime``, nor a name imported from ``time``.
     """
-    looks = itertools.count(round(time.time()) + 100_000, 3601)
-    clocks: dict[str, Any] = {name: lambda: float(next(looks)) for name in _CLOCKS}
-    clocks |= {f"{name}_ns": lambda: next(looks) * S for name in _CLOCKS}
+    steps = np.random.default_rng(1)
+    now = time.time_ns() + _ANOTHER_DAY
+
+    def look() -> Ns:
+        nonlocal now
+        now += int(steps.integers(1, _MOST_STEP))
+        return now
+
+    clocks: dict[str, Any] = {name: lambda: look() / S for name in _CLOCKS}
+    clocks |= {f"{name}_ns": look for name in _CLOCKS}
     with mock.patch.multiple(time, **clocks):
         yield
 
