@@ -5,27 +5,22 @@ See ``experiments/00-hello/campaign.toml`` for a commented example.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
+from testbed.model.ranges import Count, NotNegative, Positive, Seed
 from testbed.policy.metrics import Metric
 from testbed.workload.mix import Workload
 from testbed.zoo.catalog import shipped
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CAMPAIGN_SCHEMA = 1
 CAMPAIGN_FILE = "campaign.toml"
-MOST_REQUESTS = 1_000_000_000
-"""Of a trial; half a day in virtual time."""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,7 +33,7 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             of the edge boards' ``lossy`` tables.
     """
 
-    z: float = 1.645
+    z: NotNegative = 1.645
     metric: Metric = Metric.MAX_SOFTMAX
     tempered: bool = False
     lost_fracs: tuple[float, ...] = ()
@@ -63,11 +58,11 @@ class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         warmup: executions per model and board before the first trial; never in a record.
     """
 
-    idle_s: float = 1.0
-    probes: int = 32
-    every_s: float = 5.0
-    limit_s: float = 10.0
-    warmup: int = 5
+    idle_s: NotNegative = 1.0
+    probes: Annotated[int, Meta(ge=1)] = 32
+    every_s: Positive = 5.0
+    limit_s: Positive = 10.0
+    warmup: Count = 5
 
 
 class Campaign(Struct, frozen=True, kw_only=True):
@@ -123,31 +118,13 @@ class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     workload: Workload
     kind: Literal["trials"] = "trials"
     question: str = ""
-    seed: int = 1
+    seed: Seed = 1
     blocks: int = 1
     calibration: Calibration = Calibration()
     measure: Measure = Measure()
     options: dict[str, dict[str, Any]] = {}
     catalog: str | None = None
     tasks: dict[str, _Task] = {}
-
-
-def _numbers(top: _File) -> Iterator[tuple[str, float, bool]]:
-    """Key and value of every number that must not be negative, and whether it must be positive."""
-    yield "seed", top.seed, False
-    yield "workload.arrivals.rate_hz", top.workload.arrivals.rate_hz, True
-    if top.workload.deadline_ms is not None:
-        yield "workload.deadline_ms", top.workload.deadline_ms, True
-    for index, need in enumerate(top.workload.needs):
-        yield f"workload.needs[{index}].weight", need.weight, False
-        if need.deadline_ms is not None:
-            yield f"workload.needs[{index}].deadline_ms", need.deadline_ms, True
-    yield "calibration.z", top.calibration.z, False
-    yield "measure.idle_s", top.measure.idle_s, False
-    yield "measure.probes", top.measure.probes, True
-    yield "measure.every_s", top.measure.every_s, True
-    yield "measure.limit_s", top.measure.limit_s, True
-    yield "measure.warmup", top.measure.warmup, False
 
 
 def _catalogs(top: _File, folder: Path) -> dict[str, Path | None]:
@@ -196,12 +173,6 @@ def read_campaign(folder: Path, *, lab: Path | None = None, seed: int | None = N
         raise refuse("name", f"{top.name!r} names no run folder", "Give a name without slashes")
     if seed is not None and seed < 0:
         raise ConfigError("must not be negative", key="--seed", cure="Give 0 or more")
-    for key, value, positive in _numbers(top):
-        if not math.isfinite(value) or value < 0 or (positive and value == 0):
-            must = "must be positive" if positive else "must not be negative"
-            raise refuse(key, f"{must} and finite, not {value:g}", "Correct the value")
-    if not 1 <= top.workload.requests <= MOST_REQUESTS:
-        raise refuse("workload.requests", f"must be 1 to {MOST_REQUESTS}", "Give another number")
     weights = np.array([need.weight for need in top.workload.needs])
     if weights.size == 0 or weights.sum() <= 0:
         raise refuse(

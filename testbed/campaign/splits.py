@@ -22,7 +22,8 @@ from testbed.campaign.data import TaskData
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.measure.stats import upper_share
-from testbed.model.lab import Seed, parse_options
+from testbed.model.lab import parse_options
+from testbed.model.ranges import Seed
 from testbed.policy.confidence import Z, calibrate
 from testbed.policy.guard import DriftGuard
 from testbed.policy.metrics import Metric, confidences

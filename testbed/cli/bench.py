@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from rich.markup import escape
 
 from testbed import resources
 from testbed.cli.door import Ended, Exit
-from testbed.cli.leases import AGAIN_S
+from testbed.cli.leases import pauses
 from testbed.errors import LeaseError
 from testbed.units import S, to_s
 
@@ -160,17 +159,12 @@ async def _examine_leased(
 
 async def _acquire(terminal: Terminal, leasing: Leasing, wait_s: float) -> dict[BoardId, Grant]:
     """Hold all boards; wait for those that somebody else has, and say once who that is."""
-    until, told = time.monotonic() + wait_s, False
+    pause = pauses(terminal, wait_s)
     while True:
         try:
             return await leasing.acquire()
         except LeaseError as error:
-            if time.monotonic() >= until:
-                raise
-            if not told:
-                terminal.note(f"waiting: {error.message}")
-            told = True
-            await asyncio.sleep(min(AGAIN_S, max(until - time.monotonic(), 0)))
+            await asyncio.sleep(pause(error))
 
 
 async def _examine(

@@ -13,6 +13,8 @@ from testbed.errors import ConfigError, LeaseError, TestbedError
 from testbed.units import Ns, S, from_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.cli.terminal import Terminal
     from testbed.coordinator.labfile import LabFile
     from testbed.coordinator.lease_store import LeaseStore
@@ -30,26 +32,40 @@ def acquire(terminal: Terminal, names: list[str], *, wait_s: float, duration: st
     """
     from testbed.coordinator.lease_store import this_process
 
-    length, until = length_of(duration), time.monotonic() + wait_s
-    groups = by_store(names)
-    told = False
+    length, groups = length_of(duration), by_store(names)
+    pause = pauses(terminal, wait_s)
     while True:
         try:
             taken = _reserve_all(groups, purpose, length)
             break
         except LeaseError as error:
-            if time.monotonic() >= until:
-                raise
-            if not told:
-                terminal.note(f"waiting: {error.message}")
-            told = True
-            time.sleep(min(AGAIN_S, max(until - time.monotonic(), 0)))
+            time.sleep(pause(error))
     if terminal.json:
         terminal.emit({"schema": 1, "reserved": taken, "for_s": length / S, "holder": str(this_process())})
     else:
         terminal.show(
             f"reserved for {duration}: {', '.join(taken)}", "Runs of yours may use them; others wait."
         )
+
+
+def pauses(terminal: Terminal, wait_s: float) -> Callable[[LeaseError], float]:
+    """How long to pause before trying again what somebody else's lease has refused [s].
+
+    What is returned raises the `LeaseError` once the wait is over, and says the first time who is waited for.
+    """
+    until, told = time.monotonic() + wait_s, False
+
+    def pause(error: LeaseError) -> float:
+        nonlocal told
+        left = until - time.monotonic()
+        if left <= 0:
+            raise error
+        if not told:
+            terminal.note(f"waiting: {error.message}")
+        told = True
+        return min(AGAIN_S, left)
+
+    return pause
 
 
 def release(terminal: Terminal, names: list[str], *, force: bool) -> None:

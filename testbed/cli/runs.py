@@ -32,9 +32,7 @@ def run(
         ConfigError: nothing to play, or a file is wrong. KeyboardInterrupt: stopped; what was finished is saved.
     """
     if experiment is None and resume is None:
-        raise ConfigError(
-            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
-        )
+        raise _unnamed()
     if out is not None and resume is not None:
         raise ConfigError("--out and --resume exclude each other", cure="A resumed run stays in its folder")
     from testbed import resources
@@ -72,9 +70,7 @@ def run_virtual(
         ConfigError: nothing to play, no live run to take the lab from, or a file is wrong.
     """
     if experiment is None:
-        raise ConfigError(
-            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
-        )
+        raise _unnamed()
     if resume is not None:
         raise ConfigError("--resume is for live runs", cure="Play it again: virtual time takes seconds")
     from testbed import resources
@@ -123,9 +119,7 @@ def run_gap(
         ConfigError: nothing to play, or a file is wrong. Ended: as the live run ended.
     """
     if experiment is None:
-        raise ConfigError(
-            "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
-        )
+        raise _unnamed()
     from testbed import resources
     from testbed.campaign import run_experiment
     from testbed.campaign.virtual import run_in_virtual_time
@@ -179,6 +173,12 @@ def refuse_with_gap(*, virtual_time: bool, resume: Path | None) -> None:
         raise ConfigError(
             "--gap plays a new run", key="--resume", cure="Resume it, then --virtual-time and testbed gap"
         )
+
+
+def _unnamed() -> ConfigError:
+    return ConfigError(
+        "no experiment is named", cure="Give its folder, or the name of a shipped one: 00-hello"
+    )
 
 
 def _place(out: Path | None) -> Path:

@@ -6,7 +6,7 @@ import enum
 import re
 import typing
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from testbed.errors import ConfigError, UnknownKeyError, did_you_mean
 from testbed.model.ids import BoardId, ModelId, TaskId
 from testbed.model.meter import MeterTraits
 from testbed.model.profile import HwProfile
+from testbed.model.ranges import FINITE
 from testbed.units import Ns
 
 T = TypeVar("T")
@@ -148,10 +149,6 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     cure: str = ""
 
 
-Seed = Annotated[int, msgspec.Meta(ge=0)]
-"""Of random numbers, in a file that people write."""
-
-
 def table_of(value: object, *, file: Path | str, key: str) -> dict[str, Any]:
     """A value of a TOML file that has to be a table.
 
@@ -212,6 +209,7 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
 
 
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(?P<name>.*)`")
+_RANGE = re.compile("Expected `(?P<kind>int|float)` (?P<sign>[<>]=?) (?P<bound>.*)")
 _MISSING_FIELD = re.compile("Object missing required field `(?P<name>.*)`")
 
 
@@ -226,6 +224,12 @@ _TOML = {
 
 def _in_toml(text: str) -> str:
     """What msgspec says of a type, in the words of TOML, which has no null."""
+    range_ = _RANGE.fullmatch(text)
+    if range_ is not None:
+        if range_["kind"] == "int":
+            return f"must be a whole number {range_['sign']} {range_['bound']}"
+        bound = float(range_["bound"])
+        return "must be a finite number" + ("" if bound == FINITE else f" {range_['sign']} {bound:g}")
     match = re.fullmatch("Expected `(?P<wanted>.*)`, got `(?P<given>.*)`", text)
     if match is None:
         return text

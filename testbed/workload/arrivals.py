@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from msgspec import Struct
 
+from testbed.model.ranges import Positive
 from testbed.units import S
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Arrivals(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     process: Literal["poisson", "constant"] = "poisson"
-    rate_hz: float
+    rate_hz: Positive
 
 
 BLOCK = 8192

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import numpy as np
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from testbed.model.ids import TaskId
+from testbed.model.ranges import NotNegative, Positive
 from testbed.model.request import Request
 from testbed.units import Ns, from_ms
 from testbed.workload.arrivals import Arrivals, arrival_blocks
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     _Kind = tuple[TaskId, Iterator[int], str | None, Ns | None, float | None, bool]
 
+MOST_REQUESTS = 1_000_000_000
+"""Of a trial; half a day in virtual time."""
 AT_ONCE = 64
 """Requests made together, since that costs less than one between two others' decisions."""
 
@@ -38,8 +41,8 @@ class Need(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     task: TaskId | None = None
     min_accuracy: float | None = None
-    deadline_ms: float | None = None
-    weight: float = 1.0
+    deadline_ms: Positive | None = None
+    weight: NotNegative = 1.0
     group: str | None = None
     allow_degraded: bool | None = None
 
@@ -52,10 +55,10 @@ class Workload(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         deadline_ms: where the need names none; ``None`` for no deadline.
     """
 
-    requests: int
+    requests: Annotated[int, Meta(ge=1, le=MOST_REQUESTS)]
     arrivals: Arrivals
     needs: tuple[Need, ...] = (Need(),)
-    deadline_ms: float | None = None
+    deadline_ms: Positive | None = None
     allow_degraded: bool = False
 
 

@@ -10,7 +10,8 @@ from msgspec import Struct
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
 from testbed.model.ids import ModelId, TaskId
-from testbed.model.lab import Seed, parse_options
+from testbed.model.lab import parse_options
+from testbed.model.ranges import Seed
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,7 +29,8 @@ from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import read_lab, read_toml
 from testbed.coordinator.simulate import Costs, VirtualTrial
 from testbed.errors import ConfigError
-from testbed.model.lab import Seed, parse_options
+from testbed.model.lab import parse_options
+from testbed.model.ranges import Seed
 from testbed.model.traces import read_trace
 from testbed.model.wires import Constant, Later
 from testbed.policy.thresholds import ThresholdTable

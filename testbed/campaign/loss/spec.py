@@ -10,7 +10,8 @@ from msgspec import Struct
 from testbed.campaign.loss.live_spec import Live
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError
-from testbed.model.lab import Seed, parse_options
+from testbed.model.lab import parse_options
+from testbed.model.ranges import Seed
 from testbed.policy.confidence import Z
 from testbed.resources import CAMPAIGN_FILE
 from testbed.wire.fragments import LIMIT_BYTES
