@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from testbed.model.datagrams import LossyOptions
 from testbed.model.lab import BoardSpec, CheckResult, ModelFiles, parse_options
+from testbed.model.ranges import AtLeastOne, Count
 from testbed.ports import Link
 from testbed.units import MS, Ns
 from testbed.wire.session import DEFAULT_CHUNK_BYTES
@@ -31,26 +32,14 @@ class CommonOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         relay: emulated delay and rate of the way to the board (see `drivers.virtual.relay`).
     """
 
-    timeout_ms: int = 10_000
-    load_timeout_ms: int = 120_000
-    connect_timeout_ms: int = 15_000
-    silence_ms: int = 10_000
-    meter_period_ms: int = 0
+    timeout_ms: AtLeastOne = 10_000
+    load_timeout_ms: AtLeastOne = 120_000
+    connect_timeout_ms: AtLeastOne = 15_000
+    silence_ms: AtLeastOne = 10_000
+    meter_period_ms: Count = 0
     meters: tuple[str, ...] = ()
-    max_inflight: int = 0
+    max_inflight: Count = 0
     relay: dict[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what no board can do.
-
-        Raises:
-            ValueError: a negative time or number, or no time at all for an answer.
-        """
-        for name in ("timeout_ms", "load_timeout_ms", "connect_timeout_ms", "silence_ms"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1")
-        if self.meter_period_ms < 0 or self.max_inflight < 0:
-            raise ValueError("meter_period_ms and max_inflight must not be negative")
 
     @property
     def timeout(self) -> Ns:

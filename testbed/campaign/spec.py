@@ -6,15 +6,15 @@ See ``experiments/00-hello/campaign.toml`` for a commented example.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
-from testbed.model.ranges import Count, NotNegative, Positive, Seed
+from testbed.model.ranges import AtLeastOne, Count, NotNegative, Positive, Seed
 from testbed.policy.metrics import Metric
 from testbed.workload.mix import Workload
 from testbed.zoo.catalog import shipped
@@ -59,7 +59,7 @@ class Measure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     idle_s: NotNegative = 1.0
-    probes: Annotated[int, Meta(ge=1)] = 32
+    probes: AtLeastOne = 32
     every_s: Positive = 5.0
     limit_s: Positive = 10.0
     warmup: Count = 5

@@ -114,6 +114,9 @@ class Answers:
     def _several(
         self, batch: Sequence[Item], samples: Sequence[int], reached: Sequence[Ns]
     ) -> tuple[ItemResult, ...]:
+        if len(self._by_exit) == 1:
+            rows = self._by_exit[0]
+            return tuple([rows[s] for s in samples])
         return tuple([self.at(s, item.exit, reached) for item, s in zip(batch, samples, strict=True)])
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 FINITE = sys.float_info.max
 
 Count = Annotated[int, Meta(ge=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
 Seed = Count
 """Of random numbers."""
 Positive = Annotated[float, Meta(gt=0, le=FINITE)]

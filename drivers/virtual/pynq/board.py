@@ -59,9 +59,8 @@ class VirtualPynqOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknow
         """Refuse an unknown fault.
 
         Raises:
-            ValueError: there is no such fault, or another value cannot be.
+            ValueError: there is no such fault.
         """
-        super().__post_init__()
         for fault in self.faults:
             fault_at(fault)
 

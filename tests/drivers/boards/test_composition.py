@@ -16,7 +16,7 @@ def test_options_are_checked_with_file_and_key(make_spec):
 
 @pytest.mark.parametrize("name", ["meter_period_ms", "max_inflight", "timeout_ms", "silence_ms"])
 def test_negative_numbers_are_refused(make_spec, name):
-    with pytest.raises(ConfigError, match=f"boards.board: .*{name}"):
+    with pytest.raises(ConfigError, match=f"boards.board.{name}: must be a whole number"):
         options_of(make_spec(**{name: -1}), CommonOptions)
 
 

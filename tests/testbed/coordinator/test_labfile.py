@@ -60,8 +60,8 @@ def test_who_may_use_the_boards_and_how_they_are_cared_for(tmp_path: Path) -> No
         (GOOD.replace('name = "x"', 'name = "x"\nlease_s = 0.1'), "lease_s", "between 1 and 600"),
         (GOOD + 'lease = " "\n', "boards.a.lease", "is empty"),
         (GOOD + "[recovery]\ngrace = 3\n", "recovery.grace", "Did you mean 'grace_s'"),
-        (GOOD + "[recovery]\nreturn_s = -3\n", "recovery.return_s", "negative"),
-        (GOOD + "[recovery]\nreturn_s = nan\n", "recovery.return_s", "negative"),
+        (GOOD + "[recovery]\nreturn_s = -3\n", "recovery.return_s", "must be a finite number >= 0"),
+        (GOOD + "[recovery]\nreturn_s = nan\n", "recovery.return_s", "must be a finite number >= 0"),
         (GOOD.replace("[boards.a]", '[boards."../a"]'), "boards.../a", "without slashes"),
     ],
 )
