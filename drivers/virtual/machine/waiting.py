@@ -86,7 +86,8 @@ def die_with_parent(*, with_children: bool = False) -> None:
 
     Args:
         with_children: take the whole process group along, which this process leads from now on; the kernel's word is
-            then a ``SIGTERM``, upon which we do it. Of use where others are started that know nothing of parents.
+            then a ``SIGTERM``, upon which we do it. Of use where others are started that know nothing of parents, and
+            waited for: a process that ends by itself leaves them.
 
     Source: prctl(2), PR_SET_PDEATHSIG, which holds for the process that asks and not for its children.
     """

@@ -102,12 +102,12 @@ def test_threads_go_first_too_and_what_they_start_does_not() -> None:
 
 
 CHILD = """
-import subprocess, sys
+import subprocess
 from drivers.virtual.machine.waiting import die_with_parent
 die_with_parent(with_children=True)
 other = subprocess.Popen(["sleep", "60"])
 print(other.pid, flush=True)
-sys.stdin.read()
+other.wait()
 """
 PARENT = """
 import os, subprocess, sys
@@ -117,7 +117,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-def test_a_process_may_take_what_it_has_started_along_when_its_parent_is_killed():
+def test_a_process_may_take_what_it_has_started_along_when_its_parent_is_killed() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PARENT, CHILD], capture_output=True, text=True, timeout=60, check=False
     )
