@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from testbed.campaign.progress import Progress, Silent
@@ -162,11 +163,10 @@ def read_accuracy(file: Path) -> tuple[float | None, int]:
 def _findings(logged: LoadgenRun, log: PowerLog, run: PowerRun, faults: int, gap_s: float) -> list[str]:
     """What a reader of the figures should know."""
     found = []
-    bad = int((log.power_w <= 0).sum())
-    if bad:
-        found.append(
-            f"{bad} samples of 0 W or less are faults of the meter, {faults} of them in the timed window"
-        )
+    finite = np.isfinite(log.power_w)
+    kinds = {"of 0 W or less": finite & (log.power_w <= 0), "that are no finite number": ~finite}
+    if bad := [f"{n} samples {kind}" for kind, them in kinds.items() if (n := int(them.sum()))]:
+        found.append(f"{' and '.join(bad)} are faults of the meter, {faults} of them in the timed window")
     if gap_s > LONG_GAP_S:
         found.append(f"{gap_s:.1f} s of the timed window without a power sample")
     if not logged.valid:

@@ -166,6 +166,11 @@ def profile_of(
     results = {mode: read_results(file) for mode, file in one.modes.items()}
     told, notes = _description(one)
     notes += [f"{mode}{why}" for mode, result in results.items() if (why := _too_short(result))]
+    notes += [
+        f"{one.modes[mode].parent.name}/{one.modes[mode].name} is not whole: {'; '.join(result.torn)}"
+        for mode, result in results.items()
+        if result.torn
+    ]
     service = _service(one, results.get("performance"))
     accuracy, metric = _accuracy(one, results.get("accuracy"))
     profile = {
@@ -181,7 +186,9 @@ def profile_of(
     read: dict[str, KeptTrace] = {}
     metered = metered or next((m for k, m in USUAL.items() if k in one.submission.system.lower()), None)
     energy = results.get("energy")
-    if energy is not None and energy.energies:
+    if energy is not None and not energy.energies:
+        notes.append("energy mode without a printed energy; no energies")
+    elif energy is not None:
         samples = _samples(one) if traces else []
         if metered is None:
             notes.append("energy left out, since nobody says what was metered: give --metered")
@@ -230,11 +237,13 @@ def _energy(
     one: Benchmark, results: TinyResults, samples: list[EnergySamples], metered: Metered
 ) -> tuple[dict[str, object], list[str]]:
     """The fields of power and energy, and findings."""
-    if results.median_uj is None:
-        return {}, ["energies without the runner's median; left out"]
+    powers = [window.power_uw for window in results.energies if window.power_uw > 0]
+    if results.median_uj is None or not powers:
+        lacking = "their power" if not powers else "the runner's median"
+        return {}, [f"energies without {lacking}; left out"]
     said = _said(one, "energy")
     notes = _unlike_trace(results, samples)
-    busy_w = statistics.median(window.power_uw for window in results.energies) * 1e-6
+    busy_w = statistics.median(powers) * 1e-6
     each_mj = results.median_uj * 1e-3
     each_ms = each_mj / busy_w
     count = len(results.energies)
@@ -253,7 +262,7 @@ def _energy(
         "active_w": Quantity(
             value=six(busy_w),
             origin=Origin.DERIVED,
-            source=f"{said}: median of the {count} mean powers printed",
+            source=f"{said}: median of the {len(powers)} mean powers printed",
             metered=metered,
         )
     }
@@ -293,13 +302,18 @@ def _too_short(results: TinyResults) -> str:
 def _unlike_trace(results: TinyResults, samples: list[EnergySamples]) -> list[str]:
     """Where the printed energies are not those of the trace."""
     windows = [(trace, k) for trace in samples for k in range(len(trace.windows))]
+    notes = (
+        ["a window of the trace has a start and no end"] if any(trace.unclosed for trace in samples) else []
+    )
     if not windows:
-        return []
+        return notes
     if len(windows) != len(results.energies):
-        return [f"{len(results.energies)} energies printed, {len(windows)} windows in the trace"]
+        return [*notes, f"{len(results.energies)} energies printed, {len(windows)} windows in the trace"]
     cuts = [find_cut(t, k, printed) for (t, k), printed in zip(windows, results.energies, strict=True)]
     worst = max(cut.samples_off for cut in cuts)
-    return [f"printed energies are up to {worst:.3g} samples off the trace"] if worst > OFF_LIMIT else []
+    if worst > OFF_LIMIT:
+        notes.append(f"printed energies are up to {worst:.3g} samples off the trace")
+    return notes
 
 
 def _samples(one: Benchmark) -> list[EnergySamples]:

@@ -2,12 +2,13 @@
 
 A line is ``Time,02-07-2022 11:10:00.303,Watts,9.490000,Volts,250.15,Amps,0.095,PF,0.3992,Mark,<run>_testing``, in UTC,
 about one per second; a meter with several channels appends theirs. After a stall of the meter PTDaemon repeats
-samples of -2 W: faults, not data.
+samples of -2 W: faults, not data, as are samples that are no finite number.
 Source: MLPerf Inference submission checker, ``get_power_metric``: mean of the samples with begin < t < end, watts > 0.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,17 @@ class PowerLog:
         self.power_w = power_w
         self.volts = volts
 
+    @property
+    def good(self) -> NDArray[np.bool_]:
+        """Which samples count, bool (n,): finite ones, since no system draws 0 W or less."""
+        return np.isfinite(self.power_w) & (self.power_w > 0)
+
 
 class WindowPower(Struct, frozen=True, kw_only=True):
     """Mean power of a timed window.
 
     Attributes:
-        n: samples that count. faults: samples inside the window that do not, since no system draws 0 W or less.
+        n: samples that count. faults: samples inside the window that do not.
         gap_s: longest time inside the window without a sample that counts, edges included.
     """
 
@@ -96,7 +102,7 @@ def read_spl(file: Path) -> PowerLog:
             ) from error
     if not times:
         raise ConfigError("no samples in it", file=file, cure="Give PTDaemon's spl.txt of the testing run")
-    positive = [v for v in volts if v > 0]
+    positive = [v for v in volts if 0 < v < math.inf]
     return PowerLog(
         np.array(times, dtype=np.int64), np.array(watts), float(np.median(positive)) if positive else None
     )
@@ -109,7 +115,7 @@ def window_power(log: PowerLog, begin: Ns, end: Ns) -> WindowPower:
         ConfigError: no sample in between counts.
     """
     inside = (log.t > begin) & (log.t < end)
-    good = inside & (log.power_w > 0)
+    good = inside & log.good
     if not good.any():
         raise ConfigError(
             "no sample of the power log lies in the timed window", cure="Check that both are of one run"
@@ -129,7 +135,7 @@ def level_after(log: PowerLog, end: Ns) -> float | None:
 
     ``None`` under 3 samples, or where they lie further apart than 15 %.
     """
-    late = log.power_w[(log.t >= end + round(AFTER_S * 1e9)) & (log.power_w > 0)]
+    late = log.power_w[(log.t >= end + round(AFTER_S * 1e9)) & log.good]
     if late.size < AFTER_SAMPLES:
         return None
     level = float(np.median(late))
@@ -138,7 +144,7 @@ def level_after(log: PowerLog, end: Ns) -> float | None:
 
 def power_trace(log: PowerLog, zero: Ns, *, board: str, rail: str, meter: str) -> PowerTrace:
     """The samples without faults and repeated stamps, 0 at ``zero``."""
-    good = log.power_w > 0
+    good = log.good
     t, first = np.unique(log.t[good], return_index=True)
     return PowerTrace(
         t=t - zero, power_w=log.power_w[good][first], rail=rail, meter=meter, board=board, origin=Origin.CITED

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STAMP = re.compile(r"^\s*[\d.]+\s+ulp-ml(?:perf)?:\s?")
-_NUMBER = r"([-+\d.eE]+)"
+_NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _LINES = {
     "energy_window": re.compile(rf"Energy data for window (\d+) at time {_NUMBER} for {_NUMBER} sec"),
     "energy_trial": re.compile(r"Energy data for trial (\d+)"),
@@ -47,6 +47,11 @@ class EnergyWindow(Struct, frozen=True, kw_only=True):
     power_uw: float = 0.0
     each_uj: float = 0.0
 
+    @property
+    def whole(self) -> bool:
+        """Whether all its lines were there."""
+        return self.energy_uj > 0 and self.power_uw > 0 and self.each_uj > 0
+
 
 class RateWindow(Struct, frozen=True, kw_only=True):
     """Inferences of one window, its length [s] and throughput [1/s]; ``short``: the runner found it too short."""
@@ -57,9 +62,18 @@ class RateWindow(Struct, frozen=True, kw_only=True):
     per_s: float = 0.0
     short: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Whether all its lines were there."""
+        return self.inferences > 0 and self.runtime_s > 0 and self.per_s > 0
+
 
 class TinyResults(Struct, frozen=True, kw_only=True):
-    """All that one ``results.txt`` says; what it does not say is empty or ``None``."""
+    """All that one ``results.txt`` says; what it does not say is empty or ``None``.
+
+    Attributes:
+        ended: its last line has an end, as every line the runner writes.
+    """
 
     energies: tuple[EnergyWindow, ...] = ()
     rates: tuple[RateWindow, ...] = ()
@@ -67,6 +81,24 @@ class TinyResults(Struct, frozen=True, kw_only=True):
     median_per_s: float | None = None
     top1_percent: float | None = None
     auc: float | None = None
+    ended: bool = True
+
+    @property
+    def torn(self) -> tuple[str, ...]:
+        """What shows that a part of the file is missing."""
+        found = []
+        for what, windows, median in (
+            ("energy", self.energies, self.median_uj),
+            ("throughput", self.rates, self.median_per_s),
+        ):
+            if lacking := [str(window.number) for window in windows if not window.whole]:
+                found.append(f"lines of the {what} windows {', '.join(lacking)} are missing")
+            if windows and median is None:
+                found.append(f"{len(windows)} {what} windows, but not their median")
+        # Trials count from 0, and need no throughput beside them.
+        if self.energies and self.energies[0].number > 0 and not self.rates:
+            found.append("energy windows, but not how many inferences they had")
+        return (*found, "its last line is cut off") if not self.ended else tuple(found)
 
 
 def read_results(file: Path) -> TinyResults:
@@ -76,14 +108,14 @@ def read_results(file: Path) -> TinyResults:
         ConfigError: it cannot be read, or the runner printed nothing in it that we know.
     """
     try:
-        lines = file.read_text("utf-8", errors="replace").splitlines()
+        told = file.read_text("utf-8", errors="replace")
     except OSError as error:
         raise ConfigError("cannot read the results", file=file, cure="Check the path") from error
     energies: list[EnergyWindow] = []
     rates: list[RateWindow] = []
     said: dict[str, float] = {}
     current: list[EnergyWindow] | list[RateWindow] | None = None
-    for line in lines:
+    for line in told.splitlines():
         text = _STAMP.sub("", line).strip()
         kind, groups = _match(text)
         if kind == "energy_window":
@@ -93,7 +125,9 @@ def read_results(file: Path) -> TinyResults:
             energies.append(EnergyWindow(number=int(groups[0]), duration_s=0.0))
             current = energies
         elif kind == "rate_window":
-            rates.append(RateWindow(number=int(groups[0])))
+            opened = RateWindow(number=int(groups[0]))
+            if rates[-1:] != [opened]:  # some logs have every line twice
+                rates.append(opened)
             current = rates
         elif kind in {"median_energy", "median_rate", "top1", "auc"}:
             said[kind] = float(groups[0])
@@ -110,6 +144,7 @@ def read_results(file: Path) -> TinyResults:
         median_per_s=said.get("median_rate"),
         top1_percent=said.get("top1"),
         auc=said.get("auc"),
+        ended=told.endswith("\n"),
     )
 
 

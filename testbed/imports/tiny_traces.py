@@ -48,9 +48,10 @@ class EnergySamples:
         energy_j: float64 (n,) [J]. rate_hz: samples per second.
         windows: start and end [s] on the trace's own time.
         exact: the windows' edges are sample indices, not rounded stamps.
+        unclosed: a last window has a start and no end, and is none of ``windows``.
     """
 
-    __slots__ = ("energy_j", "exact", "rate_hz", "windows")
+    __slots__ = ("energy_j", "exact", "rate_hz", "unclosed", "windows")
 
     def __init__(
         self,
@@ -59,12 +60,14 @@ class EnergySamples:
         windows: tuple[tuple[float, float], ...],
         *,
         exact: bool,
+        unclosed: bool = False,
     ) -> None:
         """Keep what a reader found."""
         self.energy_j = energy_j
         self.rate_hz = rate_hz
         self.windows = windows
         self.exact = exact
+        self.unclosed = unclosed
 
     def span(self, window: int) -> tuple[int, int]:
         """First sample of a window and one past its last, by its stamps."""
@@ -119,10 +122,12 @@ def read_trace1(binary: Path, stamps: Path) -> EnergySamples:
             "must list the start, then a start and an end per window", file=stamps, cure="Copy it again"
         )
     # A start without an end, left by a run that was cut short, is no window.
-    edges = [float(stamp) for stamp in listed[: len(listed) - (len(listed) - 1) % 2]]
+    unclosed = len(listed) % 2 == 0
+    edges = [float(stamp) for stamp in (listed[:-1] if unclosed else listed)]
     energy_j = np.frombuffer(raw, dtype="<f4", offset=5).astype(np.float64) * 1e-6
     windows = tuple(zip(edges[1::2], edges[2::2], strict=True))
-    return _checked(EnergySamples(energy_j, float(rate_hz), windows, exact=False), stamps)
+    samples = EnergySamples(energy_j, float(rate_hz), windows, exact=False, unclosed=unclosed)
+    return _checked(samples, stamps)
 
 
 def read_trace2(file: Path) -> list[EnergySamples]:

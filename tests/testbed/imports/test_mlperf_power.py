@@ -63,6 +63,21 @@ def test_findings_about_a_run(tmp_path):
     assert read.run.metered.kind == "board"
 
 
+def test_samples_that_are_no_number_are_reported_wherever_they_lie(tmp_path):
+    of = synthetic.power_submission(tmp_path)
+    for scenario, watts in (
+        ("Offline", [(0.25, float("nan"))]),
+        ("MultiStream", [(12.25, float("nan")), (14, -2.0)]),
+    ):
+        run = of / "results" / "some-board" / "resnet50" / scenario / "performance" / "run_1"
+        synthetic.spl(run, [(k + 0.5, 8.0) for k in range(40)] + watts)
+    multi, offline, _ = (note for note in import_power(of).notes if "faults" in note)
+    assert "Offline: 1 samples that are no finite number are faults of the meter, 0 of them" in offline
+    assert (
+        "1 samples of 0 W or less and 1 samples that are no finite number are faults of the meter, 2" in multi
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "value", "samples"),
     [

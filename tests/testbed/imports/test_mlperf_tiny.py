@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import pytest
 
@@ -73,6 +74,33 @@ def test_windows_that_the_runner_found_too_short_are_reported(tmp_path):
     assert found.notes[0].endswith(f"energy{said}")
     assert found.profiles[0].energy_at().source.endswith(said)
     assert said not in found.profiles[0].service[0].source
+
+
+def test_half_of_a_results_file_is_reported(tmp_path):
+    of = synthetic.tiny_submission(tmp_path)
+    file = of / "results" / "NUCLEO_X" / "ic" / "energy" / "results.txt"
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:-4]))
+    found = import_tiny(of)
+    assert len(found.profiles) == 1
+    (note,) = found.notes
+    assert "energy/results.txt is not whole: lines of the throughput windows 10 are missing; " in note
+    assert note.endswith("5 throughput windows, but not their median")
+    file.write_text("".join(line for line in lines if "Power" not in line))
+    found = import_tiny(of)
+    assert any(note.endswith("energies without their power; left out") for note in found.notes)
+    assert found.profiles[0].energy_mj == ()
+    file.write_text("".join(line for line in lines if "nergy" not in line))
+    assert any("without a printed energy" in note for note in import_tiny(of).notes)
+
+
+def test_a_trace_whose_last_window_never_closes_is_reported(tmp_path):
+    of = synthetic.tiny_submission(tmp_path)
+    file = of / "results" / "NUCLEO_X" / "ic" / "energy" / "trace1-timestamps.json"
+    stamps = json.loads(file.read_text())
+    file.write_text(json.dumps([*stamps, stamps[-1] + 0.1]))
+    (note,) = import_tiny(of).notes
+    assert "a window of the trace has a start and no end" in note
 
 
 def test_what_is_metered_must_be_known_or_said(tmp_path):

@@ -31,6 +31,16 @@ def test_the_mean_is_taken_inside_the_window_and_without_faults(tmp_path):
     assert power.gap_s == 1.0
 
 
+@pytest.mark.parametrize("word", [float("nan"), float("inf"), float("-inf")])
+def test_a_sample_that_is_no_finite_number_is_a_fault(tmp_path, word):
+    read = log(tmp_path, [*synthetic.samples(), (13.0, word), (33.0, word)])
+    power = window_power(read, BEGIN, END)
+    assert (power.mean_w, power.n, power.faults) == (8.0, 10, 3)
+    assert level_after(read, END) == 3.0
+    assert power_trace(read, BEGIN, board="b", rail="r", meter="m").power_w.max() == 8.0
+    assert log(tmp_path, volts=word).volts is None
+
+
 def test_samples_on_the_very_edges_are_outside(tmp_path):
     read = log(tmp_path, [(10.0, 100.0), (12.0, 5.0), (20.0, 100.0)])
     power = window_power(read, BEGIN, END)

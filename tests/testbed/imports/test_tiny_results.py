@@ -44,6 +44,45 @@ def test_accuracies_in_both_spellings_and_windows_found_too_short(tmp_path):
     assert read_results(file).rates[0].short
 
 
+def test_every_cut_through_a_file_shows(tmp_path):
+    file = tmp_path / "results.txt"
+    text = synthetic.energy_text([32000.0, 32010.0, 31990.0])
+    file.write_text(text)
+    assert read_results(file).torn == ()
+    lines = text.splitlines(keepends=True)
+    for end in range(1, len(lines)):
+        file.write_text("".join(lines[:end]))
+        assert read_results(file).torn, f"cut behind line {end}"
+    file.write_text(text[:-2])
+    assert read_results(file).torn == ("its last line is cut off",)
+    file.write_text("1.0 ulp-mlperf: Top-1: 8")
+    assert read_results(file).torn == ("its last line is cut off",)
+
+
+def test_a_window_that_never_closes_is_named(tmp_path):
+    file = tmp_path / "results.txt"
+    lines = synthetic.rate_lines(3, 40, 0.4)
+    assert "Throughput" in lines.pop(8)
+    file.write_text("\n".join(lines) + "\n")
+    assert read_results(file).torn == ("lines of the throughput windows 4 are missing",)
+    file.write_text(
+        file.read_text().replace("Inferences :           40", "Inferences : 40").replace("0.400", "-.-")
+    )
+    assert "windows 2, 4, 6" in read_results(file).torn[0]
+    lines = synthetic.trials(tmp_path).joinpath("results.txt").read_text().splitlines()
+    assert "Energy/Inf" in lines.pop(6)
+    file.write_text("\n".join(lines) + "\n")
+    assert read_results(file).torn == ("lines of the energy windows 0 are missing",)
+
+
+def test_windows_of_a_log_with_every_line_twice_count_once(tmp_path):
+    file = tmp_path / "results.txt"
+    file.write_text("\n".join(line for line in synthetic.rate_lines(3, 40, 0.4) for _ in range(2)) + "\n")
+    read = read_results(file)
+    assert [rate.number for rate in read.rates] == [2, 4, 6]
+    assert read.torn == ()
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     file = tmp_path / "results.txt"
     file.write_text("hello\n")
@@ -64,3 +103,5 @@ def test_every_published_file_is_understood():
         for window in read.energies:
             assert window.energy_uj > 0, file
             assert window.power_uw > 0, file
+        once = "Next_Generation_Snapdragon_Mobile_Platform_HDK/ad/performance" in str(file)
+        assert read.torn == (("1 throughput windows, but not their median",) if once else ()), file
