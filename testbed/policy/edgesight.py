@@ -2,8 +2,8 @@
 
 In the manner of EdgeSight (arXiv 2405.19213), whose full text was not available to us: confidence scaling and stopping
 a backend that was started are its ideas, the thresholds (`testbed.policy.confidence`), the choice of boards
-(`testbed.policy.runners`), of the mode (`testbed.policy.speculation`) and the drift guard (`testbed.policy.shadows`,
-`testbed.policy.guard`) are ours.
+(`testbed.policy.runners`), of the mode (`testbed.policy.speculation`), of the transport (`testbed.policy.transports`)
+and the drift guard (`testbed.policy.shadows`, `testbed.policy.guard`) are ours.
 
 What a request may meet::
 
@@ -31,30 +31,26 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
-from testbed.errors import ConfigError, did_you_mean
 from testbed.model.action import Action, Answer, Cancel, Decision, Reject, Transport
-from testbed.model.execution import NO_DATAGRAMS
 from testbed.model.ids import ModelId
 from testbed.model.lab import parse_options
 from testbed.model.placement import Demand, LabSnapshot, Placement
-from testbed.model.view import Health
 from testbed.policy import DC, PolicySettings
 from testbed.policy.courses import Course, Courses
 from testbed.policy.judging import ByChance, ByTruth, Judge, by_confidence
 from testbed.policy.residents import Residents
 from testbed.policy.runners import Pick, infer
 from testbed.policy.shadows import Shadows
-from testbed.policy.speculation import Mode, Utilisation, wanted
+from testbed.policy.speculation import Mode, Speculation
 from testbed.policy.teams import least_powerful, soonest
-from testbed.policy.thresholds import Threshold, ThresholdTable
+from testbed.policy.transports import LossyOrders, failed_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from testbed.model.execution import Step
     from testbed.model.ids import BoardId
     from testbed.model.request import Request
     from testbed.model.view import CaseView, View
+    from testbed.policy.thresholds import Threshold
     from testbed.ports import Policy
     from testbed.units import Ns
 
@@ -94,21 +90,23 @@ class EdgeSight:
         """Check what it is given.
 
         Raises:
-            ConfigError: no thresholds, or an option that does not exist.
+            ConfigError: no thresholds, an option that does not exist, or a frontend that was not calibrated.
         """
-        self._options = parse_options(settings.options, Options, file="policy edgesight", key="options")
-        self._serial = self._options.mode is Mode.SERIAL
-        settings = _only(settings, self._options.frontends)
+        options = parse_options(settings.options, Options, file="policy edgesight", key="options")
+        if options.frontends and settings.thresholds is not None:
+            settings = structs.replace(settings, thresholds=settings.thresholds.only(options.frontends))
+        self._options = options
+        self._serial = options.mode is Mode.SERIAL
         self._courses = Courses(settings)
         self._fleet = self._courses.fleet
         self._judge_by = judge
         self._dc = frozenset(settings.sites.get(DC, ()))
         self._residents = Residents()
         self._hosted = self._courses.hosted()
-        self._used = Utilisation()
+        self._speculation = Speculation(options.mode, self._dc, options.max_utilisation)
         assert settings.thresholds is not None
-        self._shadows = Shadows(settings.thresholds, self._dc, self._options.shadow_frac, settings.seed)
-        self._deaf: set[BoardId] = set()
+        self._shadows = Shadows(settings.thresholds, self._dc, options.shadow_frac, settings.seed)
+        self._lossy = LossyOrders(self._dc) if options.transport is Transport.LOSSY else None
 
     def plan(self, demand: Demand, lab: LabSnapshot) -> Placement:
         """Everything stays where it is."""
@@ -117,8 +115,8 @@ class EdgeSight:
     def decide(self, now: Ns, view: View) -> Decision:
         """See to every request that waits, and to those that were asked twice and got a first answer."""
         changed = self._fleet.see(view)
-        if self._deaf:
-            self._hear_again(view, changed)
+        if self._lossy is not None:
+            self._lossy.see(view, changed)
         actions = self._residents.missing(view, view.placement.hosted, changed)
         given: dict[BoardId, int] = {}
         notes = self._shadows.hear(view) if self._shadows.cast else ()
@@ -205,21 +203,12 @@ class EdgeSight:
         """Whom to ask at the same time as the edge."""
         if self._serial:
             return None
-        self._used.saw(now, (view.boards[board] for board in sorted(self._dc)))
+        self._speculation.saw(now, view)
         if edge is None or direct is None:
             return None
         if not (self._courses.of(request).direct_ok or request.allow_degraded):
             return None  # its answer could not stand alone, and might be the first
-        asked = wanted(
-            self._options.mode,
-            edge,
-            direct,
-            now=now,
-            deadline=request.deadline,
-            utilisation=self._used.frac,
-            max_utilisation=self._options.max_utilisation,
-        )
-        return direct if asked else None
+        return direct if self._speculation.wanted(now, edge, direct, request.deadline) else None
 
     def _judge(
         self,
@@ -236,7 +225,7 @@ class EdgeSight:
         if self._stands(view, case, course, last, actions, given):
             return
         size = view.payload_bytes(request.id)
-        pick = soonest(view, now, course.backends, size, without=_failed_on(case), given=given)
+        pick = soonest(view, now, course.backends, size, without=failed_on(case), given=given)
         late = pick is not None and request.deadline is not None and pick.finish > request.deadline
         if request.allow_degraded and (pick is None or late):
             actions.append(_answer(request, last, degraded=True))
@@ -286,21 +275,17 @@ class EdgeSight:
         """A frontend has answered, and was not sure enough."""
         return any(step.ok and step.board not in self._dc for step in case.steps)
 
-    def _hear_again(self, view: View, changed: Iterable[BoardId]) -> None:
-        """A new connection may bring a channel for lossy orders."""
-        self._deaf.difference_update(b for b in changed if view.boards[b].health is Health.DOWN)
-
     def _again(
         self, now: Ns, view: View, case: CaseView, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
         """After a failed attempt: once more elsewhere, or what the edge has said, or nothing."""
         request, last = case.request, case.steps[-1]
-        if _no_datagrams(last):
-            self._deaf.add(last.board)
+        if self._lossy is not None:
+            self._lossy.heard(last)
         said = next((s for s in reversed(case.steps) if s.ok), None)
         failures = sum(not s.ok for s in case.steps)
         if failures < ATTEMPTS and said is None and not last.lost_frac:
-            self._start(now, view, case, actions, given, _failed_on(case))
+            self._start(now, view, case, actions, given, failed_on(case))
             return
         course = self._courses.of(request)
         if said is None and not (course.direct_ok or request.allow_degraded):
@@ -308,7 +293,7 @@ class EdgeSight:
             return
         if failures < ATTEMPTS:
             size = view.payload_bytes(request.id)
-            pick = soonest(view, now, course.backends, size, without=_failed_on(case), given=given)
+            pick = soonest(view, now, course.backends, size, without=failed_on(case), given=given)
             if pick is not None:
                 self._order(view, request, pick, actions, given)
                 return
@@ -318,9 +303,8 @@ class EdgeSight:
     def _order(
         self, view: View, request: Request, pick: Pick, actions: list[Action], given: dict[BoardId, int]
     ) -> None:
-        transport = self._options.transport
-        if transport is not Transport.RELIABLE and (pick.board in self._dc or pick.board in self._deaf):
-            transport = Transport.RELIABLE
+        lossy = self._lossy
+        transport = Transport.RELIABLE if lossy is None else lossy.transport(pick.board)
         actions.append(infer(view, request.id, pick, transport))
         given[pick.board] = given.get(pick.board, 0) + 1
 
@@ -342,35 +326,8 @@ class EdgeSight:
         self._shadows.begin(request, row)
 
 
-def _only(settings: PolicySettings, frontends: tuple[ModelId, ...]) -> PolicySettings:
-    """The same without the thresholds of other frontends.
-
-    Raises:
-        ConfigError: one of them was not calibrated.
-    """
-    if not frontends or settings.thresholds is None:
-        return settings
-    known = {row.frontend for row in settings.thresholds.rows}
-    for name in frontends:
-        if name not in known:
-            raise ConfigError(
-                f"no thresholds of {name!r}", key="options.frontends", cure=did_you_mean(name, known)
-            )
-    rows = tuple(row for row in settings.thresholds.rows if row.frontend in frontends)
-    return structs.replace(settings, thresholds=ThresholdTable(rows=rows))
-
-
 def _answer(request: Request, step: Step, *, degraded: bool) -> Answer:
     return Answer(request=request.id, steps=(step.id,), label=step.label, degraded=degraded)
-
-
-def _failed_on(case: CaseView) -> frozenset[BoardId]:
-    return frozenset(step.board for step in case.steps if not step.ok and not _no_datagrams(step))
-
-
-def _no_datagrams(step: Step) -> bool:
-    """The board could not be asked that way; reliably it can."""
-    return step.error is not None and step.error.startswith(NO_DATAGRAMS)
 
 
 def edgesight(settings: PolicySettings) -> Policy:

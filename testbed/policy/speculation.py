@@ -13,9 +13,10 @@ import enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
-    from testbed.model.view import BoardView
+    from testbed.model.ids import BoardId
+    from testbed.model.view import View
     from testbed.policy.runners import Pick
     from testbed.units import Ns
 
@@ -33,44 +34,43 @@ class Mode(enum.Enum):
     """Speculative where the serial tail would miss the deadline and the data centre has room."""
 
 
-class Utilisation:
-    """How busy a site is as arrivals see it.
+class Speculation:
+    """Whether to ask both at once, by how busy the data centre is as arrivals see it.
 
     Arrivals of a Poisson stream see time averages, so an average over them needs no clock.
+
+    Attributes:
+        utilisation: share of the data centre's lanes that are at work, smoothed.
     """
 
-    def __init__(self) -> None:
-        """Idle."""
-        self.frac = 0.0
+    def __init__(self, mode: Mode, dc: Collection[BoardId], max_utilisation: float) -> None:
+        """An idle data centre.
 
-    def saw(self, now: Ns, boards: Iterable[BoardView]) -> None:
-        """One more arrival; the share of lanes that are at work."""
-        lanes = [free > now for board in boards for free in board.busy_until]
+        Args:
+            max_utilisation: of the data centre, from which on ``auto`` stays serial.
+        """
+        self.utilisation = 0.0
+        self._mode = mode
+        self._dc = sorted(dc)
+        self._max_utilisation = max_utilisation
+
+    def saw(self, now: Ns, view: View) -> None:
+        """One more arrival."""
+        lanes = [free > now for board in self._dc for free in view.boards[board].busy_until]
         if lanes:
-            self.frac += SMOOTHING * (sum(lanes) / len(lanes) - self.frac)
+            self.utilisation += SMOOTHING * (sum(lanes) / len(lanes) - self.utilisation)
 
+    def wanted(self, now: Ns, edge: Pick, backend: Pick, deadline: Ns | None) -> bool:
+        """Whether a request with this deadline is asked at both.
 
-def wanted(
-    mode: Mode,
-    edge: Pick,
-    backend: Pick,
-    *,
-    now: Ns,
-    deadline: Ns | None,
-    utilisation: float,
-    max_utilisation: float,
-) -> bool:
-    """Whether to ask both at once.
-
-    Args:
-        edge, backend: when each would be through if asked now.
-        deadline: of the request. utilisation: of the data centre.
-    """
-    if mode is Mode.SERIAL or edge.runner.p_off < LIKELY:
-        return False
-    if mode is Mode.SPECULATIVE:
-        return True
-    if deadline is None or utilisation >= max_utilisation:
-        return False
-    serial_tail = edge.finish + (edge.runner.slow - edge.runner.service) + (backend.finish - now)
-    return serial_tail > deadline >= max(edge.finish, backend.finish)
+        Args:
+            edge, backend: when each would be through if asked now.
+        """
+        if self._mode is Mode.SERIAL or edge.runner.p_off < LIKELY:
+            return False
+        if self._mode is Mode.SPECULATIVE:
+            return True
+        if deadline is None or self.utilisation >= self._max_utilisation:
+            return False
+        serial_tail = edge.finish + (edge.runner.slow - edge.runner.service) + (backend.finish - now)
+        return serial_tail > deadline >= max(edge.finish, backend.finish)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from testbed.errors import ConfigError, did_you_mean
 from testbed.model.ids import ModelId, TaskId
 from testbed.policy.metrics import Metric
 from testbed.policy.metrics import confidence as metric_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 
 class PlanKind(enum.Enum):
@@ -110,6 +111,19 @@ class ThresholdTable(Struct, frozen=True, kw_only=True):
     def best(self, task: TaskId) -> float | None:
         """Highest lower bound on offer without loss, or ``None`` for an unknown task."""
         return max((row.lcb for row in self.rows if row.task == task and not row.lost_frac), default=None)
+
+    def only(self, frontends: Collection[ModelId]) -> ThresholdTable:
+        """The same without the rows of other frontends.
+
+        Raises:
+            ConfigError: one of them was not calibrated.
+        """
+        known = {row.frontend for row in self.rows}
+        for name in frontends:
+            if name not in known:
+                cure = did_you_mean(name, known)
+                raise ConfigError(f"no thresholds of {name!r}", key="options.frontends", cure=cure)
+        return ThresholdTable(rows=tuple(row for row in self.rows if row.frontend in frontends))
 
 
 def merge(*tables: ThresholdTable) -> ThresholdTable:

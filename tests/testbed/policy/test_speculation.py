@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
 from testbed.policy.runners import Pick, unknown_runner
-from testbed.policy.speculation import Mode, Utilisation, wanted
+from testbed.policy.speculation import Mode, Speculation
 from testbed.units import MS
 
 
@@ -11,15 +13,9 @@ def pick(finish, p_off=0.2, slow=0):
 
 
 def ask(mode, deadline=50 * MS, edge=None, backend=None, utilisation=0.1):
-    return wanted(
-        mode,
-        edge or pick(10 * MS),
-        backend or pick(45 * MS),
-        now=0,
-        deadline=deadline,
-        utilisation=utilisation,
-        max_utilisation=0.7,
-    )
+    speculation = Speculation(mode, ("far",), max_utilisation=0.7)
+    speculation.utilisation = utilisation
+    return speculation.wanted(0, edge or pick(10 * MS), backend or pick(45 * MS), deadline)
 
 
 def test_serial_never_and_speculative_always() -> None:
@@ -47,16 +43,18 @@ def test_auto_weighs_the_serial_tail_against_the_room_there_is(change, both) -> 
     assert ask(Mode.AUTO, **change) is both
 
 
-class Board:
-    def __init__(self, *busy_until):
-        self.busy_until = busy_until
+def seen(speculation, **busy_until):
+    boards = {name: SimpleNamespace(busy_until=lanes) for name, lanes in busy_until.items()}
+    speculation.saw(0, SimpleNamespace(boards=boards))
+    return speculation.utilisation
 
 
 def test_utilisation_is_what_arrivals_see() -> None:
-    used = Utilisation()
+    speculation = Speculation(Mode.AUTO, ("far",), max_utilisation=0.7)
     for i in range(2000):
-        used.saw(0, [Board(5 if i % 4 == 0 else 0, 0)])
-    assert used.frac == pytest.approx(0.125, abs=0.02)
-    before = used.frac
-    used.saw(0, [])
-    assert used.frac == before
+        seen(speculation, far=(5 if i % 4 == 0 else 0, 0), near=(5, 5))
+    assert speculation.utilisation == pytest.approx(0.125, abs=0.02)
+
+
+def test_a_lab_without_a_data_centre_has_an_idle_one() -> None:
+    assert seen(Speculation(Mode.AUTO, (), max_utilisation=0.7), near=(5, 5)) == 0.0

@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from testbed.errors import ConfigError
 from testbed.policy.metrics import Metric
 from testbed.policy.thresholds import PlanKind, Threshold, ThresholdTable, merge
 
@@ -65,3 +66,10 @@ def test_best_on_offer_is_without_loss() -> None:
 def test_tables_are_plain_data() -> None:
     table = ThresholdTable(rows=(row(metric=Metric.MARGIN, agreement=0.97),))
     assert msgspec.json.decode(msgspec.json.encode(table), type=ThresholdTable) == table
+
+
+def test_a_table_of_some_frontends_names_the_one_that_was_not_calibrated() -> None:
+    table = ThresholdTable(rows=(row(), row(frontend="tiny"), row(target=0.8)))
+    assert [(r.frontend, r.target) for r in table.only(("small",)).rows] == [("small", 0.9), ("small", 0.8)]
+    with pytest.raises(ConfigError, match="'smal'.*"):
+        table.only(("tiny", "smal"))
