@@ -148,6 +148,7 @@ async def _run(
                 raise
             except Exception as error:
                 reason = str(error)
+                progress.note(f"to play the rest: testbed run --resume {folder}")
                 raise
             finally:
                 run.close(last_page(run, status, reason))

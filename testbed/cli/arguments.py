@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from typing import TYPE_CHECKING
 
 from testbed.errors import ConfigError
@@ -36,3 +38,9 @@ def numbers(words: Sequence[str], key: str) -> tuple[int, ...]:
             raise ConfigError(f"{word!r} is no number from 1", key=key, cure="Give e.g. 1,2,4")
         found.add(int(word))
     return tuple(sorted(found))
+
+
+def again(option: str) -> str:
+    """The command that this process was started with, as a shell takes it, with an option that may be there already."""
+    given = sys.argv[1:]
+    return shlex.join(["testbed", *given, *([] if option in given else [option])])

@@ -9,8 +9,9 @@ import msgspec
 from rich.table import Table
 
 from testbed import resources
+from testbed.cli.arguments import again
 from testbed.cli.bench import task_of
-from testbed.errors import ConfigError
+from testbed.errors import ConfigError, StoreError
 from testbed.units import from_s
 
 if TYPE_CHECKING:
@@ -52,18 +53,27 @@ def profile(
     if file.name != f"{plan.model}.toml":
         cure = f"Give {Path(plan.board) / plan.model}.toml"
         raise ConfigError("a profile goes by the name of its model", key="--out", cure=cure)
-    made = profile_board(
-        read,
-        plan,
-        task=task,
-        journal=file.with_suffix(".journal.jsonl"),
-        catalog=folder,
-        folder=file.resolve().parent.name,
-        power_mode=power_mode,
-        resume=resume,
-        wait=from_s(wait_s),
-        progress=terminal,
-    )
+    journal = file.with_suffix(".journal.jsonl")
+    try:
+        made = profile_board(
+            read,
+            plan,
+            task=task,
+            journal=journal,
+            catalog=folder,
+            folder=file.resolve().parent.name,
+            power_mode=power_mode,
+            resume=resume,
+            wait=from_s(wait_s),
+            progress=terminal,
+        )
+    except (ConfigError, StoreError):
+        raise  # they say themselves what is wrong with this command, or with the journal
+    except BaseException:
+        if journal.is_file():
+            terminal.done()
+            terminal.note(f"to measure the rest: {again('--resume')}")
+        raise
     check_profile(made, file)
     write_profile(made, file)
     missing = shortcomings(made)

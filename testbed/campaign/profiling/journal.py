@@ -6,6 +6,7 @@ is dropped when it is read again. History of ``schema``: 1, first version.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING, TypeAlias
@@ -152,6 +153,9 @@ _DECODER: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(Entry)
 class Journal:
     """An append-only file of entries, held by one process; a context manager that lets go of it.
 
+    The first entry makes the file anew. Where none is written, an earlier profile's journal stays as it was, and a new
+    one leaves nothing behind, its folder included.
+
     Attributes:
         entries: everything in it, the first line included.
     """
@@ -167,6 +171,7 @@ class Journal:
         """
         self.file = file
         self.entries: list[Entry] = []
+        self._made = [folder for folder in file.parents if not folder.exists()]
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
@@ -192,6 +197,8 @@ class Journal:
         """
         line = msgspec.json.encode(entry) + b"\n"
         try:
+            if not self.entries:
+                os.ftruncate(self._fd, 0)
             if os.write(self._fd, line) != len(line):
                 raise StoreError("the disk is full", file=self.file)
             os.fsync(self._fd)
@@ -205,11 +212,18 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if os.fstat(self._fd).st_size == 0:
+            with contextlib.suppress(OSError):  # somebody put something else into the folder meanwhile
+                self.file.unlink()
+                for folder in self._made:
+                    folder.rmdir()
         os.close(self._fd)
 
     def _take(self, resume: bool) -> None:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._fd).st_nlink == 0:
+                raise FileNotFoundError("its last writer has just taken it away")
         except OSError as error:
             cure = "Wait until that one has ended"
             raise StoreError("another process profiles into this file", file=self.file, cure=cure) from error
@@ -220,8 +234,6 @@ class Journal:
         elif whole and not isinstance(whole[-1], Finished):
             cure = "Go on with it by --resume, or remove the file"
             raise StoreError("a profile was interrupted here", file=self.file, cure=cure)
-        else:
-            os.ftruncate(self._fd, 0)
 
 
 def _read(file: Path) -> tuple[list[Entry], int]:

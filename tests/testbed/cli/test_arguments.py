@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from testbed.cli.arguments import either, numbers
+from testbed.cli.arguments import again, either, numbers
 from testbed.errors import ConfigError
 
 
@@ -21,3 +21,10 @@ def test_numbers_by_commas_or_several_times():
     for wrong in ("0", "-1", "x", "1,,2", "1.5", ""):
         with pytest.raises(ConfigError, match="--batch"):
             numbers([wrong], "--batch")
+
+
+def test_the_same_command_again(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/x/__main__.py", "profile", "near", "--out", "my dir/m.toml"])
+    assert again("--resume") == "testbed profile near --out 'my dir/m.toml' --resume"
+    monkeypatch.setattr("sys.argv", ["testbed", "profile", "--resume", "near"])
+    assert again("--resume") == "testbed profile --resume near"

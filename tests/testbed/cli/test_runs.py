@@ -9,6 +9,7 @@ from pathlib import Path
 
 from testbed.cli import pages
 from testbed.cli.door import Exit
+from testbed.errors import BoardError
 from testbed.store.reader import read_run
 from tests.testbed.cli.conftest import call
 
@@ -78,3 +79,14 @@ def test_a_polite_kill_is_an_interrupt(experiment, tmp_path):
     assert stopped.footer.status == "interrupted"
     assert stopped.pending
     assert call("report", folder).returncode == Exit.INFRASTRUCTURE
+
+
+def test_a_run_that_a_board_ends_says_how_to_go_on(experiment, tmp_path, monkeypatch):
+    async def lost(*_: object) -> None:
+        raise BoardError("was withdrawn", board="near")
+
+    monkeypatch.setattr("testbed.campaign.run.play_trial", lost)
+    done = call("run", experiment, "--out", tmp_path / "run")
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert f"testbed run --resume {tmp_path / 'run'}\n" in done.stderr
+    assert read_run(tmp_path / "run").footer.status == "failed"

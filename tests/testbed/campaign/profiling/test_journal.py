@@ -60,9 +60,26 @@ def test_one_that_was_interrupted_is_not_lost_and_a_finished_one_is_written_anew
         Journal(file, resume=False)
     with Journal(file, resume=True) as journal:
         journal.write(Finished())
+    before = file.read_bytes()
     with Journal(file, resume=False) as journal:
         assert journal.entries == []
-    assert file.read_bytes() == b""
+    assert file.read_bytes() == before, "nothing came in its place"
+    with Journal(file, resume=False) as journal:
+        journal.write(BEGUN)
+    with Journal(file, resume=True) as journal:
+        assert journal.entries == [BEGUN]
+
+
+def test_one_in_which_nothing_was_written_leaves_nothing(tmp_path):
+    file = tmp_path / "new" / "board" / "j"
+    for resume in (False, True):
+        with pytest.raises(KeyError), Journal(file, resume=resume):
+            raise KeyError
+        assert list(tmp_path.iterdir()) == []
+    (tmp_path / "new").mkdir()
+    with Journal(file, resume=False):
+        (tmp_path / "new" / "board" / "note").write_text("mine")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["note"]
 
 
 def test_two_processes_do_not_write_one(tmp_path):
