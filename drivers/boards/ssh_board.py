@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 _OLDEST_PYTHON = (3, 8)
 _VERSION = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
+SHA256_FINGERPRINT = re.compile("SHA256:[A-Za-z0-9+/]{43}")
+MD5_FINGERPRINT = re.compile("(MD5:)?[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){15}")
+"""The two kinds that OpenSSH prints: base64 of 32 bytes without padding, or 16 bytes in hexadecimal digits."""
 
 
 class SshOptions(CommonOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,10 +96,14 @@ def ssh_composition(
         ConfigError: the transport asked for is not installed, or the fingerprint is none.
     """
     config = options.ssh
-    if config.fingerprint and not config.fingerprint.startswith("SHA256:"):
-        cure = 'Write it as `ssh-keygen -lf KEY.pub` prints it: "SHA256:…"'
+    if config.fingerprint and not SHA256_FINGERPRINT.fullmatch(config.fingerprint):
+        md5 = MD5_FINGERPRINT.fullmatch(config.fingerprint)
+        message = f"is {'an MD5' if md5 else 'no'} fingerprint of a host key; only SHA-256 is taken"
+        cure = (
+            "Write SHA256: and 43 characters, as `ssh-keygen -lf KEY.pub -E sha256` prints them on the board"
+        )
         key = f"boards.{spec.id}.fingerprint"
-        raise ConfigError("is no SHA-256 fingerprint of a host key", file=spec.file, key=key, cure=cure)
+        raise ConfigError(message, file=spec.file, key=key, cure=cure)
     try:
         choose_transport(config)
     except ConfigError as error:

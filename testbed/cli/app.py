@@ -123,7 +123,7 @@ def boards(lab: Lab = "virtual", json: Json = False, debug: Debug = False) -> No
 def acquire(
     names: Boards,
     wait: Wait = 0.0,
-    duration: Annotated[str, typer.Option("--for", help="How long: 90s, 30m, 2h or 1d.")] = "1h",
+    duration: Annotated[str, typer.Option("--for", help="How long: 90s, 30m, 2h or 1d; up to 30d.")] = "1h",
     purpose: Annotated[str, typer.Option("--purpose", help="What for, shown to others.")] = "",
     json: Json = False,
     debug: Debug = False,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from testbed.coordinator.lease_store import LeaseStore
 
 AGAIN_S = 0.5
+LONGEST_D = 30
+"""Days that a board can be reserved for: who needs it for longer reserves it anew, and nobody forgets it for years."""
 _UNITS = {"s": S, "m": 60 * S, "h": 3600 * S, "d": 86_400 * S}
 
 
@@ -152,12 +154,19 @@ def length_of(duration: str) -> Ns:
     """``90s``, ``30m``, ``2h`` or ``1d`` [ns].
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is none of these, or longer than a board can be reserved for.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", duration)
     if match is None or float(match[1]) <= 0:
         raise ConfigError(f"{duration!r} is no duration", key="--for", cure="Write it as 90s, 30m, 2h or 1d")
-    return from_s(float(match[1]) * _UNITS[match[2]] / S)
+    asked_s = float(match[1]) * _UNITS[match[2]] / S
+    if asked_s > LONGEST_D * _UNITS["d"] / S:
+        raise ConfigError(
+            f"{duration!r} is longer than {LONGEST_D}d, for which a board can be reserved at most",
+            key="--for",
+            cure=f"Give up to {LONGEST_D}d, and acquire it again before that is over",
+        )
+    return from_s(asked_s)
 
 
 def by_store(names: list[str]) -> list[tuple[LeaseStore, dict[str, str]]]:

@@ -112,11 +112,26 @@ def test_provider_and_threads_go_to_onnxruntime_only(ssh_server, make_spec, tmp_
     assert forced.load_options(spec.models["quick"]) == {"threads": 2}
 
 
-def test_a_fingerprint_of_another_kind_is_an_error_of_the_lab_file(ssh_server, make_spec, tmp_path):
-    with pytest.raises(ConfigError) as caught:
-        ssh_composition(make_spec(), options_for(ssh_server, tmp_path, fingerprint="MD5:aa:bb"))
+MD5 = "a0:31:ec:78:8e:e1:26:4e:21:99:15:e1:c8:b6:33:f9"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("MD5:" + MD5, "is an MD5 fingerprint"),
+        (MD5, "is an MD5 fingerprint"),
+        ("MD5:aa:bb", "is no fingerprint"),
+        ("SHA256:abc", "is no fingerprint"),
+        ("SHA256:" + "x" * 43 + "=", "is no fingerprint"),
+    ],
+)
+def test_a_fingerprint_of_another_kind_is_an_error_of_the_lab_file(
+    ssh_server, make_spec, tmp_path, text, says
+):
+    with pytest.raises(ConfigError, match=f"{says} of a host key; only SHA-256 is taken") as caught:
+        ssh_composition(make_spec(), options_for(ssh_server, tmp_path, fingerprint=text))
     assert caught.value.key.endswith(".fingerprint")
-    assert "ssh-keygen" in caught.value.cure
+    assert "ssh-keygen -lf KEY.pub -E sha256" in caught.value.cure
 
 
 def test_a_transport_that_is_not_installed_is_an_error_of_the_lab_file(

@@ -176,7 +176,9 @@ def test_what_is_not_there_or_not_shared_is_said(lab: Path) -> None:
     assert "nothing to lease" in invoke("acquire", "virtual").stderr
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("2d", 172_800), ("5m", 300)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("1.5h", 5400), ("2d", 172_800), ("5m", 300), ("30d", 2_592_000)]
+)
 def test_durations(text: str, seconds: int) -> None:
     assert leases.length_of(text) == seconds * S
 
@@ -185,3 +187,11 @@ def test_durations(text: str, seconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="--for"):
         leases.length_of(text)
+
+
+@pytest.mark.parametrize("text", ["99999d", "30.01d", "721h", "9" * 400 + "s"])
+def test_nobody_reserves_a_board_for_years(lab: Path, store: LeaseStore, text: str) -> None:
+    done = invoke("acquire", f"{lab}/orin", "--for", text)
+    assert done.returncode == Exit.USAGE
+    assert "Give up to 30d" in done.stderr
+    assert not store.folder.exists()
