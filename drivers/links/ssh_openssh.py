@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from drivers.links.hostkey import FAMILIES
 from drivers.links.login import hang_up, verify
 from drivers.links.process import ChildLink
 from testbed.errors import HostKeyError, LinkError
+from testbed.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ class OpenSshLink(ChildLink):
         self._config = config
         self._command = shlex.join(argv)  # SSH carries one string, which the board's shell splits again
         super().__init__(config.name, grace_s=1.0, stall_s=stall_s)
-        self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._private = ExitStack()
 
     async def open(self) -> None:
         """Start the client and wait until it has logged in.
@@ -108,8 +109,7 @@ class OpenSshLink(ChildLink):
         transport = verify(self._config, resolve(self._config))
         key = transport.get_remote_server_key()
         hang_up(transport)
-        self._private = tempfile.TemporaryDirectory(prefix="testbed-ssh-")
-        path = Path(self._private.name, "known_hosts")
+        path = self._private.enter_context(scratch_folder()) / "known_hosts"
         path.write_text(f"{_ALIAS} {key.get_name()} {key.get_base64()}\n")
         kinds = FAMILIES[2] if key.get_name() == "ssh-rsa" else (key.get_name(),)
         return [
@@ -160,6 +160,4 @@ class OpenSshLink(ChildLink):
     async def close(self) -> None:
         """End the client, within a few seconds."""
         await self._child.stop()
-        if self._private is not None:
-            self._private.cleanup()
-            self._private = None
+        self._private.close()

@@ -11,7 +11,6 @@ import importlib.util
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from msgspec import Struct
 
 from drivers.npu.description import OVERLAY
 from testbed.errors import TestbedError
+from testbed.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,8 +68,8 @@ def counted(parameters: Mapping[str, int] | None = None, *, overlay: Path = OVER
     Raises:
         SynthesisMissing: with the reason.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "stat.json"
+    with scratch_folder() as folder:
+        out = folder / "stat.json"
         synthesise(parameters, ["-abc9"], [f"tee -q -o {out} stat -json -tech xilinx"], overlay=overlay)
         cells = json.loads(out.read_text("utf-8"))["design"]["num_cells_by_type"]
     return from_cells(cells)
@@ -81,8 +81,8 @@ def blocks(parameters: Mapping[str, int] | None = None, *, overlay: Path = OVERL
     Raises:
         SynthesisMissing: with the reason.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "stat.json"
+    with scratch_folder() as folder:
+        out = folder / "stat.json"
         synthesise(parameters, ["-abc9", "-run begin:fine"], [f"tee -q -o {out} stat -json"], overlay=overlay)
         cells = json.loads(out.read_text("utf-8"))["design"]["num_cells_by_type"]
     return cells.get("DSP48E1", 0), cells.get("RAMB36E1", 0) + cells.get("RAMB18E1", 0) / 2

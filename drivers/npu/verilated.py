@@ -12,7 +12,6 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from msgspec import Struct
 
 from drivers.npu.description import OVERLAY
 from testbed.errors import TestbedError
+from testbed.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,10 +77,8 @@ def library(
     with (cache / f"{key[:20]}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not built.is_file():
-            for left in cache.glob(f"{key[:20]}-*"):  # of a build that was killed: no other holds the lock
-                shutil.rmtree(left)
-            with tempfile.TemporaryDirectory(prefix=f"{key[:20]}-", dir=cache) as folder:
-                made = _build(verilator, root, compiler, overlay, recipe, Path(folder))
+            with scratch_folder(cache) as folder:
+                made = _build(verilator, root, compiler, overlay, recipe, folder)
                 made.replace(built)
     return built
 
@@ -138,7 +136,7 @@ def _build(verilator: Path, root: Path, compiler: str, overlay: Path, recipe: _R
     _run(
         [str(verilator), *recipe.verilate, "--top-module", TOP, f"-I{rtl}", "--Mdir", str(folder), *modules],
         root,
-        rtl,
+        folder,
     )
     options = [*recipe.compile, f"-I{include}", f"-I{include}/vltstd", f"-I{folder}", f"-I{sim}"]
     # Two units instead of a dozen: reading the same headers again and again is most of the work.
@@ -162,7 +160,8 @@ def _build(verilator: Path, root: Path, compiler: str, overlay: Path, recipe: _R
 
 
 def _run(command: Sequence[str], root: Path, where: Path) -> str:
-    environment = {**os.environ, "VERILATOR_ROOT": str(root)}
+    """Run it in a folder that takes its temporary files too: a compiler that is killed leaves them."""
+    environment = {**os.environ, "VERILATOR_ROOT": str(root), "TMPDIR": str(where)}
     try:
         done = subprocess.run(
             command,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.campaign.data import Data
@@ -16,6 +13,7 @@ from testbed.coordinator.instruments import Instruments, build_switches
 from testbed.coordinator.inventory import Inventory
 from testbed.errors import ConfigError
 from testbed.model.profile import HwProfile, ProfileBook
+from testbed.scratch import scratch_folder
 from testbed.store.profiles import find_folder, load_profiles
 
 if TYPE_CHECKING:
@@ -75,8 +73,7 @@ async def open_boards(
             body.cancel()
 
     # Short-lived keys and sockets of virtual boards live here, never in the run folder.
-    state = Path(tempfile.mkdtemp(prefix="testbed-"))
-    try:
+    with scratch_folder() as state:
         specs = board_specs(lab, data.models, profile_lookup(lab), state, seed)
         inventory = Inventory(specs, lab, purpose=purpose, switches=build_switches(lab), on_lost=stop)
         instruments = Instruments(lab, state)
@@ -99,8 +96,6 @@ async def open_boards(
             closing = True
             await instruments.close()
             await inventory.close()
-    finally:
-        shutil.rmtree(state, ignore_errors=True)
 
 
 class Bench:

@@ -75,12 +75,19 @@ def stop(process: subprocess.Popen[str], how: signal.Signals) -> None:
     assert gone(children), "virtual boards and agents must not outlive the run"
 
 
-def test_a_run_killed_and_then_interrupted_keeps_what_was_finished_and_is_completed(tmp_path: Path) -> None:
+def test_a_run_killed_and_then_interrupted_keeps_what_was_finished_and_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "t"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     experiment = shrink(tmp_path / "hello", REQUESTS, policies='["edge-only", "edgesight"]')
     run = tmp_path / "run"
     process = start("run", experiment, "--out", run, cwd=tmp_path)
     wait_for_records(run, trials=2, count=30, process=process)
     stop(process, signal.SIGKILL)
+    left = set(temporary.glob("testbed-*"))
+    assert left, "keys and sockets of the virtual boards"
     killed = read_run(run)
     first, second = killed.trials
     assert first.counts
@@ -93,7 +100,9 @@ def test_a_run_killed_and_then_interrupted_keeps_what_was_finished_and_is_comple
     # Where the experiment stands is in the header, so the folder alone is enough.
     process = start("run", "--resume", run, cwd=tmp_path)
     wait_for_records(run, trials=3, count=30, process=process)
+    assert not [folder for folder in left if folder.exists()]
     stop(process, signal.SIGINT)
+    assert not list(temporary.glob("testbed-*"))
     interrupted = read_run(run)
     assert interrupted.footer is not None
     assert interrupted.footer.status == "interrupted"

@@ -7,10 +7,8 @@ takes a fixed time instead of running a model. Whether an answer is right is for
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from testbed.campaign.loss.live_spec import FEC, LOSSY, TCP, Live, network_table
 from testbed.campaign.loss.spec import BURSTS
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.carriage import CarrierSpec
+from testbed.scratch import scratch_folder
 from testbed.units import Ns, S
 from testbed.wire.jpeg import join
 from testbed.wire.picture import encode
@@ -28,6 +27,7 @@ from testbed.workload.arrivals import Arrivals, draw_arrivals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from testbed.campaign.loss.spec import LossStudy
     from testbed.campaign.progress import Progress
@@ -102,7 +102,7 @@ def play_live(
     build = _builder(live, file)
     encoded = pictures_of(live, images, study.seed)
     played: list[Played] = []
-    with tempfile.TemporaryDirectory(prefix="testbed-") as state:
+    with scratch_folder() as state:
 
         def make(pattern: str, loss: float) -> list[tuple[str, list[Carrier]]]:
             table = network_table(live, loss, study.burst_packets if pattern == BURSTS else 1.0)
@@ -121,7 +121,7 @@ def play_live(
                                 network=table,
                                 seed=f"{study.seed}/{pattern}/{loss}/{place}",
                                 file=file,
-                                state=Path(state),
+                                state=state,
                             )
                         )
                         for place in range(live.networks)

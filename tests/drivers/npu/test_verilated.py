@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -65,10 +67,23 @@ def test_what_a_killed_build_left_behind_is_removed(small, monkeypatch):
             verilated.library(overlay=small)
     (left,) = begun
     left.mkdir()  # as after a kill that cannot be caught
+    left.with_suffix(".lock").touch()
     (left / "half.o").write_text("")
     built = verilated.library(overlay=small)
     assert not left.exists()
     assert built.is_file()
+
+
+def test_what_a_killed_compiler_leaves_lies_in_the_build_folder(small, monkeypatch):
+    compiler, told = small / "bin/g++", small / "told"
+    compiler.parent.mkdir()
+    compiler.write_text(f'#!/bin/sh\necho "$TMPDIR" >> {told}\nexec {shutil.which("g++")} "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", str(compiler.parent), prepend=os.pathsep)
+    built = verilated.library(overlay=small)
+    _version, *compiled = map(Path, told.read_text().splitlines())
+    assert compiled
+    assert all(folder.parent == built.parent for folder in compiled)
 
 
 def test_what_the_compiler_says_is_passed_on(small):
