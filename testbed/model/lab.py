@@ -15,7 +15,7 @@ from testbed.errors import ConfigError, UnknownKeyError, did_you_mean
 from testbed.model.ids import BoardId, ModelId, TaskId
 from testbed.model.meter import MeterTraits
 from testbed.model.profile import HwProfile
-from testbed.model.ranges import FINITE
+from testbed.model.toml import in_toml
 from testbed.units import Ns
 
 T = TypeVar("T")
@@ -197,44 +197,31 @@ def parse_options(mapping: dict[str, Any], kind: type[T], *, file: Path | str, k
         if missing is not None:
             where = ".".join(part for part in (dotted, missing["name"]) if part)
             raise ConfigError("is missing", file=file, key=where, cure="Add it to the table") from error
+        message, cure = in_toml(text, dotted.rpartition(".")[2], _value_at(mapping, inner))
         choices = _choices_at(kind, inner)
         fields = sorted(_fields_at(kind, inner)) if text.startswith("Expected `object") else ()
         if choices:
             cure = f"Give one of {', '.join(map(str, choices))}"
         elif fields:
-            cure = f"Write {dotted.rpartition('.')[2]} = {{ ... }} with {', '.join(fields)}"
-        else:
-            cure = "Correct the value"
-        raise ConfigError(_in_toml(text), file=file, key=dotted, cure=cure) from error
+            cure += f" with {', '.join(fields)}"
+        raise ConfigError(message, file=file, key=dotted, cure=cure) from error
 
 
 _UNKNOWN_FIELD = re.compile("Object contains unknown field `(?P<name>.*)`")
-_RANGE = re.compile("Expected `(?P<kind>int|float)` (?P<sign>[<>]=?) (?P<bound>.*)")
 _MISSING_FIELD = re.compile("Object missing required field `(?P<name>.*)`")
 
 
-_TOML = {
-    "object": "table",
-    "str": "string",
-    "int": "whole number",
-    "float": "number",
-    "bool": "true or false",
-}
-
-
-def _in_toml(text: str) -> str:
-    """What msgspec says of a type, in the words of TOML, which has no null."""
-    range_ = _RANGE.fullmatch(text)
-    if range_ is not None:
-        if range_["kind"] == "int":
-            return f"must be a whole number {range_['sign']} {range_['bound']}"
-        bound = float(range_["bound"])
-        return "must be a finite number" + ("" if bound == FINITE else f" {range_['sign']} {bound:g}")
-    match = re.fullmatch("Expected `(?P<wanted>.*)`, got `(?P<given>.*)`", text)
-    if match is None:
-        return text
-    wanted = [_TOML.get(kind, kind) for kind in match["wanted"].split(" | ") if kind != "null"]
-    return f"expected {' or '.join(wanted)}, got {_TOML.get(match['given'], match['given'])}"
+def _value_at(mapping: dict[str, Any], path: str) -> object:
+    """The value at a path such as ``needs[0].site``; ``None`` below a ``[...]``, which does not say where."""
+    found: Any = mapping
+    for step in re.findall(r"[^.\[\]]+|\.\.\.", path):
+        if isinstance(found, dict):
+            found = found.get(step)
+        elif isinstance(found, list) and step.isdigit():
+            found = found[int(step)]
+        else:
+            return None
+    return found
 
 
 def _choices_at(kind: Any, path: str) -> tuple[object, ...]:  # noqa: ANN401 - a type expression

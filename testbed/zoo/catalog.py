@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt  # resolved by msgspec at run time
 
 from testbed.errors import ConfigError, did_you_mean
+from testbed.model.lab import parse_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -192,14 +193,7 @@ def load_catalog(directory: Path) -> Catalog:
         raise ConfigError(f"cannot read the catalogue: {error.strerror}", file=file, cure=cure) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not a TOML file: {error}", file=file, cure=REGENERATE) from error
-    try:
-        catalog = msgspec.convert({**raw, "directory": directory}, Catalog, strict=True)
-    except msgspec.ValidationError as error:
-        text, _, path = str(error).partition(" - at `$")
-        key = path.rstrip("`").lstrip(".")
-        raise ConfigError(
-            text, file=file, key=key, cure="See testbed/zoo/catalog.py for every key"
-        ) from error
+    catalog = parse_options({**raw, "directory": directory}, Catalog, file=file, key="")
     _check(catalog, file)
     return catalog
 

@@ -82,12 +82,12 @@ def test_a_missing_key_is_named():
 def test_a_wrong_type_is_named_with_its_path():
     error = refused({"port": "tty", "baud": "fast"})
     assert error.key == "boards.mcu.baud"
-    assert error.message == "expected whole number, got string"
+    assert error.message == 'expected whole number, got string "fast"'
 
 
 def test_a_number_where_a_table_belongs_is_told_what_stands_in_the_table():
     error = refused({"port": "tty", "relay": 20})
-    assert (error.key, error.message) == ("boards.mcu.relay", "expected table, got whole number")
+    assert (error.key, error.message) == ("boards.mcu.relay", "expected table, got whole number 20")
     assert error.cure == "Write relay = { ... } with delay_ms, rate_mbit"
 
 

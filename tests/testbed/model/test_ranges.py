@@ -27,11 +27,11 @@ def test_what_lies_within_is_taken() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("count", -1, "must be a whole number >= 0"),
-        ("above", 0, "must be a finite number > 0"),
-        ("above", math.nan, "must be a finite number > 0"),
-        ("above", math.inf, "must be a finite number"),
-        ("some", -0.5, "must be a finite number >= 0"),
+        ("count", -1, "must be a whole number >= 0, not -1"),
+        ("above", 0, "must be a finite number > 0, not 0"),
+        ("above", math.nan, "must be a finite number > 0, not nan"),
+        ("above", math.inf, "must be a finite number, not inf"),
+        ("some", -0.5, "must be a finite number >= 0, not -0.5"),
     ],
 )
 def test_what_does_not_is_named(key: str, value: float, says: str) -> None:

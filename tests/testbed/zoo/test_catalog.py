@@ -204,7 +204,7 @@ def test_pickled_arrays_are_refused(copy: Path) -> None:
     [
         ("format = 1", "format = 2", "format"),
         ("format = 1", "format = 'one'", "format"),
-        ("split_seed", "split_sed", ""),
+        ("split_seed", "split_sed", "split_sed"),
         ('file = "test.npz"', 'file = "../test.npz"', "file"),
         ('name = "exit1"', 'name = "exit9"', "models.resnet8-ee.exits"),
         ("correct = 1", "correct = 2", "models.cnn-tiny.exits.probabilities.accuracy"),
