@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from drivers.npu.golden import Int8
+    from drivers.npu.arithmetic import Int8
     from drivers.npu.program import Program
 
 ROOT = Path(__file__).parents[1]

@@ -1,18 +1,17 @@
 """Golden model: what the device computes, command by command, in integers; the oracle of RTL and compiler.
 
 Holds the on-chip memories and executes a command list on a whole batch of images at once, without time: waits
-and cycles are not its business. Sums of products go through floating-point matrix products where these are
-exact (every partial sum below 2^24, or 2^53), everything else is integer arithmetic.
+and cycles are not its business. What the engines compute is in :mod:`drivers.npu.arithmetic`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from drivers.npu import arithmetic
 from drivers.npu.isa import (
     CLASSES_MOST,
     LANES,
@@ -32,49 +31,13 @@ from drivers.npu.isa import (
     Overlay,
     Store,
 )
+from drivers.npu.packing import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from drivers.npu.arithmetic import Floats, Int8
     from drivers.npu.program import Program
-
-Int8: TypeAlias = npt.NDArray[np.int8]
-Int64: TypeAlias = npt.NDArray[np.int64]
-
-_EXACT_IN_FLOAT32 = 1 << 24
-# Multiply-accumulates up to which OpenBLAS stays on one thread. Source: OpenBLAS, interface/gemm.c,
-# SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD.
-_UNTHREADED = 65536 * 4
-_SHIFT_MOST, _MULTIPLIER_MOST = 62, (1 << 31) - 1
-_PARAMETERS = np.dtype([("bias", "<i4"), ("multiplier", "<u4"), ("shift", "u1"), ("spare", "V7")])
-
-
-def _slice(rows: int, most: int) -> int:
-    """Largest divisor of ``rows`` up to ``most``, at least 1."""
-    return next((size for size in range(min(rows, most), 1, -1) if rows % size == 0), 1)
-
-
-def requantise(
-    sums: npt.NDArray[np.integer],
-    multiplier: npt.ArrayLike,
-    shift: npt.ArrayLike,
-    zero_point: int,
-    low: int,
-    high: int,
-) -> Int8:
-    """``clamp((sums * multiplier + 2^(shift-1) >> shift) + zero_point, low, high)`` in 64 bits, half up.
-
-    Args:
-        sums: 32-bit accumulators, any shape; ``multiplier`` and ``shift`` broadcast against it.
-        multiplier: 0 to 2^31 - 1.
-        shift: 1 to 62.
-    """
-    right = np.asarray(shift, np.int64)
-    value = sums.astype(np.int64) * np.asarray(multiplier, np.int64)
-    value += np.int64(1) << (right - 1)
-    value >>= right
-    value += zero_point
-    return np.clip(value, low, high, out=value).astype(np.int8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +73,9 @@ class Device:
         self.overlay = overlay or Overlay()
         self._program = np.frombuffer(program, np.uint8)
         self._wgt = np.zeros((self.overlay.wgt_words, ROWS * LANES), np.int8)
-        self._par = np.zeros(self.overlay.par_channels, _PARAMETERS)
+        self._par = np.zeros(self.overlay.par_channels, PARAMETERS)
         self._tab = np.zeros((self.overlay.tables, 256), np.uint16)
-        self._matrices: dict[tuple[int, int, int, int], npt.NDArray[np.floating]] = {}
+        self._matrices: dict[tuple[int, int, int, int], Floats] = {}
         self._memories = {Memory.WGT: self._wgt, Memory.PAR: self._par, Memory.TAB: self._tab}
         self._output_bytes = output_bytes
         self.act: Int8 = np.zeros((0, self.overlay.act_words, LANES), np.int8)
@@ -214,7 +177,7 @@ class Device:
         place = self._memories[memory]
         values = taken[0].view(place.dtype).reshape(units, *place.shape[1:])
         if memory is Memory.PAR:
-            _check(values)
+            arithmetic.check_parameters(values)
         place[command.address : command.address + units] = values
         if memory is Memory.WGT:
             self._matrices.clear()
@@ -226,89 +189,44 @@ class Device:
             raise CommandError(f"{command.length} bytes to {command.offset} leave the output in DDR")
         self.output[self._running, command.offset : end] = words.reshape(len(words), -1).view(np.uint8)
 
-    def _matrix(self, command: Conv) -> npt.NDArray[np.floating]:
-        """Weights (K, channels), K in the order group, ky, kx, lane; single precision if sums stay exact."""
+    def _planes(self, address: int, groups: int, height: int, width: int) -> Int8:
+        """The same as planes, int8 (n, groups, height, width, 8)."""
+        words = self._region(address, groups * height * width)
+        return words.reshape(len(words), groups, height, width, LANES)
+
+    def _matrix(self, command: Conv) -> Floats:
+        """A convolution's weights, made once."""
         key = (command.weights, command.in_groups, command.out_groups, command.kernel)
         if key not in self._matrices:
-            taps = command.in_groups * command.kernel**2
-            self._within(Memory.WGT, command.weights, command.out_groups * taps)
-            words = self._wgt[command.weights : command.weights + command.out_groups * taps]
-            shaped = words.reshape(command.out_groups, taps, ROWS, LANES)
-            whole = shaped.transpose(1, 3, 0, 2).reshape(taps * LANES, command.out_groups * ROWS)
-            bound = int(np.abs(whole.astype(np.int64)).sum(0).max()) * 128
-            kind = np.float32 if bound < _EXACT_IN_FLOAT32 else np.float64
-            self._matrices[key] = np.ascontiguousarray(whole, kind)
+            words = command.out_groups * command.in_groups * command.kernel**2
+            self._within(Memory.WGT, command.weights, words)
+            self._matrices[key] = arithmetic.weight_matrix(
+                self._wgt[command.weights : command.weights + words], command.out_groups
+            )
         return self._matrices[key]
 
     def _conv(self, command: Conv) -> None:
         matrix = self._matrix(command)
-        height, width, groups = command.out_height, command.out_width, command.in_groups
-        planes = command.in_height * command.in_width
-        given = self._region(command.source, groups * planes)
-        count = len(given)
-        images = given.reshape(count, groups, command.in_height, command.in_width, LANES)
-        padded = self._padded(images, command, matrix.dtype)
-        kernel, stride = command.kernel, command.stride
-        n, g, y, x, _ = padded.strides
-        # Windows share memory; one row of a window is kernel * 8 neighbours.
-        windows = np.lib.stride_tricks.as_strided(
-            padded,
-            (count, height, width, groups, kernel, kernel * LANES),
-            (n, y * stride, x * stride, g, y, padded.itemsize),
-            writeable=False,
-        )
-        # In slices, since BLAS would start threads for the whole, which on a busy host wait for each other.
-        rows = _slice(count * height * width, _UNTHREADED // matrix.size)
-        sums = (windows.reshape(-1, rows, len(matrix)) @ matrix).astype(np.int64)
+        planes = self._planes(command.source, command.in_groups, command.in_height, command.in_width)
         channels = command.out_groups * ROWS
         self._within(Memory.PAR, command.channel, channels)
-        par = self._par[command.channel : command.channel + channels]
-        sums += par["bias"]
-        y8 = requantise(
-            sums, par["multiplier"], par["shift"], command.zero_point, command.low, command.high
-        ).reshape(count, height * width, channels // LANES, LANES)
-        target = self._region(command.target, channels // LANES * height * width)
-        target[:] = y8.transpose(0, 2, 1, 3).reshape(target.shape)
-
-    @staticmethod
-    def _padded(images: Int8, command: Conv, kind: np.dtype[np.floating]) -> npt.NDArray[np.floating]:
-        """Rows and columns that the windows touch, ``pad_value`` where there is no input."""
-        count, groups = images.shape[:2]
-        high = (command.out_height - 1) * command.stride + command.kernel
-        wide = (command.out_width - 1) * command.stride + command.kernel
-        padded = np.full((count, groups, high, wide, LANES), command.pad_value, kind)
-        top, left = command.pad_top, command.pad_left
-        taken = images[:, :, : max(0, high - top), : max(0, wide - left)]
-        padded[:, :, top : top + taken.shape[2], left : left + taken.shape[3]] = taken
-        return padded
+        parameters = self._par[command.channel : command.channel + channels]
+        groups = channels // LANES
+        target = self._planes(command.target, groups, command.out_height, command.out_width)
+        target[:] = arithmetic.convolve(planes, matrix, parameters, command)
 
     def _add(self, command: Add) -> None:
-        a = self._region(command.a, command.words).astype(np.int64) - command.zero_a
-        b = self._region(command.b, command.words).astype(np.int64) - command.zero_b
-        value = a * command.multiplier_a + b * command.multiplier_b
-        self._region(command.target, command.words)[:] = requantise(
-            value, 1, command.shift, command.zero_point, command.low, command.high
-        )
+        a, b = self._region(command.a, command.words), self._region(command.b, command.words)
+        self._region(command.target, command.words)[:] = arithmetic.add(a, b, command)
 
     def _maxpool(self, command: MaxPool) -> None:
-        k, groups = command.kernel, command.groups
-        rows, columns = command.height // k, command.width // k
-        given = self._region(command.source, groups * command.height * command.width)
-        planes = given.reshape(len(given), groups, command.height, command.width, LANES)
-        squares = planes[:, :, : rows * k, : columns * k].reshape(
-            len(given), groups, rows, k, columns, k, LANES
-        )
-        target = self._region(command.target, groups * rows * columns)
-        target[:] = squares.max((3, 5)).reshape(target.shape)
+        planes = self._planes(command.source, command.groups, command.height, command.width)
+        rows, columns = command.height // command.kernel, command.width // command.kernel
+        self._planes(command.target, command.groups, rows, columns)[:] = arithmetic.maxpool(planes, command)
 
     def _avgpool(self, command: AvgPool) -> None:
-        area = command.height * command.width
-        given = self._region(command.source, command.groups * area)
-        sums = given.reshape(len(given), command.groups, area, LANES).sum(2, dtype=np.int64)
-        sums -= area * command.zero_in
-        self._region(command.target, command.groups)[:] = requantise(
-            sums, command.multiplier, command.shift, command.zero_point, command.low, command.high
-        )
+        planes = self._planes(command.source, command.groups, command.height, command.width)
+        self._region(command.target, command.groups)[:] = arithmetic.avgpool(planes, command)
 
     def _exit(self, command: Exit) -> None:
         if not 1 <= command.classes <= CLASSES_MOST or not 0 <= command.number < len(self._limits):
@@ -317,8 +235,7 @@ class Device:
         words = self._region(command.source, -(-command.classes // LANES))
         logits = words.reshape(len(words), -1)[:, : command.classes].copy()
         labels = logits.argmax(1)
-        behind = logits.max(1, keepdims=True).astype(np.int64) - logits
-        totals = self._tab[command.table][behind].sum(1, dtype=np.int64)
+        totals = arithmetic.softmax_totals(logits, self._tab[command.table])
         leaves = totals <= self._limits[command.number]
         if command.last:
             leaves[:] = True
@@ -333,15 +250,6 @@ class Device:
             stay = np.flatnonzero(~leaves)
             self.act[: len(stay)] = self.act[stay]
             self._running = self._running[stay]
-
-
-def _check(parameters: npt.NDArray[np.void]) -> None:
-    """Raises CommandError for what the requantiser cannot do."""
-    shift, multiplier = parameters["shift"], parameters["multiplier"]
-    wrong = (shift < 1) | (shift > _SHIFT_MOST) | (multiplier > _MULTIPLIER_MOST)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise CommandError(f"channel {at} is multiplied by {multiplier[at]} and shifted by {shift[at]}")
 
 
 class Golden:

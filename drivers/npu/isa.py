@@ -1,7 +1,7 @@
 """Commands of the edge NPU: 64 bytes each, sixteen little-endian 32-bit words; docs/edge-npu.md is the reference.
 
 Word 0 is opcode [7:0], flags [15:8] (bit 0 ``wait_dma``, bit 1 ``wait_compute``) and tag [31:16] in every
-command; the ``FIELDS`` of a class say where the rest lies, and are all that encoding and decoding know.
+command; the annotations of a class say where the rest lies, and are all that encoding and decoding know.
 Commands issue in list order. A computation issues when the one before it has ended, a transfer when the one
 before it has; both engines run beside each other unless a flag says wait.
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple, get_origin, get_type_hints
 
+from drivers.npu import registers as reg
 from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
@@ -20,10 +21,7 @@ if TYPE_CHECKING:
 
 COMMAND_BYTES = 64
 ROWS, LANES = 16, 8
-WORD_BYTES = LANES
 ALWAYS, NEVER = 0xFFFFFFFF, 0
-RECORD_BYTES = 128
-RECORD_MAGIC = 0x4E505552
 CLASSES_MOST = 64
 _WORDS = struct.Struct("<16I")
 
@@ -67,10 +65,9 @@ class Overlay:
         return (self.act_words, self.wgt_words, self.par_channels, self.tables)[memory]
 
 
-class Field(NamedTuple):
-    """Where a value lies: word 1 to 15, lowest bit, width."""
+class Bits(NamedTuple):
+    """Where a field lies: word 0 to 15, lowest bit, width."""
 
-    name: str
     word: int
     low: int = 0
     bits: int = 32
@@ -82,12 +79,11 @@ class Command:
     """What every command carries. ``tag`` comes back in error reports: the compiler's layer number."""
 
     OPCODE: ClassVar[int]
-    FIELDS: ClassVar[tuple[Field, ...]]
     TRANSFER: ClassVar[bool] = False
 
     wait_dma: bool = False
     wait_compute: bool = False
-    tag: int = 0
+    tag: Annotated[int, Bits(0, 16, 16)] = 0
 
     def encode(self) -> bytes:
         """The command's 64 bytes.
@@ -97,29 +93,25 @@ class Command:
         """
         words = [0] * 16
         words[0] = self.OPCODE | self.wait_dma << 8 | self.wait_compute << 9
-        for field in (*self.FIELDS, _TAG):
-            value = int(getattr(self, field.name))
-            least = -(1 << (field.bits - 1)) if field.signed else 0
-            most = (1 << (field.bits - field.signed)) - 1
+        for name, at in LAYOUTS[type(self)].items():
+            value = int(getattr(self, name))
+            least = -(1 << (at.bits - 1)) if at.signed else 0
+            most = (1 << (at.bits - at.signed)) - 1
             if not least <= value <= most:
                 raise CommandError(
-                    f"{type(self).__name__}: {field.name} {value} is outside {least}..{most} ({field.bits} bits)"
+                    f"{type(self).__name__}: {name} {value} is outside {least}..{most} ({at.bits} bits)"
                 )
-            words[field.word] |= (value & ((1 << field.bits) - 1)) << field.low
+            words[at.word] |= (value & ((1 << at.bits) - 1)) << at.low
         return _WORDS.pack(*words)
-
-
-_TAG = Field("tag", 0, 16, 16)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End(Command):
     """Wait for everything, write the result record, set DONE."""
 
-    OPCODE: ClassVar[int] = 0x00
-    FIELDS: ClassVar[tuple[Field, ...]] = (Field("exit", 1),)
+    OPCODE: ClassVar[int] = reg.OP_END
 
-    exit: int = 0
+    exit: Annotated[int, Bits(1)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,50 +122,32 @@ class Load(Command):
     set in the registers MASK are written as ``neutral`` instead.
     """
 
-    OPCODE: ClassVar[int] = 0x01
+    OPCODE: ClassVar[int] = reg.OP_LOAD
     TRANSFER: ClassVar[bool] = True
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("memory", 1),
-        Field("base", 2),
-        Field("offset", 3),
-        Field("address", 4),
-        Field("length", 5),
-        Field("masked", 6, bits=1),
-        Field("rows", 7),
-        Field("width", 8),
-        Field("neutral", 9, bits=8, signed=True),
-    )
 
-    memory: int
-    base: int = Base.PROGRAM
-    offset: int
-    address: int
-    length: int
-    masked: int = 0
-    rows: int = 0
-    width: int = 0
-    neutral: int = 0
+    memory: Annotated[int, Bits(1)]
+    base: Annotated[int, Bits(2)] = Base.PROGRAM
+    offset: Annotated[int, Bits(3)]
+    address: Annotated[int, Bits(4)]
+    length: Annotated[int, Bits(5)]
+    masked: Annotated[int, Bits(6, bits=1)] = 0
+    rows: Annotated[int, Bits(7)] = 0
+    width: Annotated[int, Bits(8)] = 0
+    neutral: Annotated[int, Bits(9, bits=8, signed=True)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store(Command):
     """Copy ``length`` bytes of activations to OUTPUT_BASE plus ``offset``."""
 
-    OPCODE: ClassVar[int] = 0x02
+    OPCODE: ClassVar[int] = reg.OP_STORE
     TRANSFER: ClassVar[bool] = True
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("memory", 1),
-        Field("base", 2),
-        Field("offset", 3),
-        Field("address", 4),
-        Field("length", 5),
-    )
 
-    memory: int = Memory.ACT
-    base: int = Base.OUTPUT
-    offset: int
-    address: int
-    length: int
+    memory: Annotated[int, Bits(1)] = Memory.ACT
+    base: Annotated[int, Bits(2)] = Base.OUTPUT
+    offset: Annotated[int, Bits(3)]
+    address: Annotated[int, Bits(4)]
+    length: Annotated[int, Bits(5)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,158 +157,105 @@ class Conv(Command):
     Output (y, x) reads rows ``y * stride + ky - pad_top`` and columns alike; outside it reads ``pad_value``.
     """
 
-    OPCODE: ClassVar[int] = 0x10
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("source", 1),
-        Field("target", 2),
-        Field("weights", 3),
-        Field("channel", 4),
-        Field("in_height", 5, 0, 16),
-        Field("in_width", 5, 16, 16),
-        Field("out_height", 6, 0, 16),
-        Field("out_width", 6, 16, 16),
-        Field("in_groups", 7, 0, 16),
-        Field("out_groups", 7, 16, 16),
-        Field("kernel", 8, 0, 8),
-        Field("stride", 8, 8, 8),
-        Field("pad_top", 8, 16, 8),
-        Field("pad_left", 8, 24, 8),
-        Field("pad_value", 9, 0, 8, True),
-        Field("zero_point", 9, 8, 8, True),
-        Field("low", 9, 16, 8, True),
-        Field("high", 9, 24, 8, True),
-    )
+    OPCODE: ClassVar[int] = reg.OP_CONV
 
-    source: int
-    target: int
-    weights: int
-    channel: int
-    in_height: int
-    in_width: int
-    out_height: int
-    out_width: int
-    in_groups: int
-    out_groups: int
-    kernel: int
-    stride: int = 1
-    pad_top: int = 0
-    pad_left: int = 0
-    pad_value: int = 0
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    source: Annotated[int, Bits(1)]
+    target: Annotated[int, Bits(2)]
+    weights: Annotated[int, Bits(3)]
+    channel: Annotated[int, Bits(4)]
+    in_height: Annotated[int, Bits(5, 0, 16)]
+    in_width: Annotated[int, Bits(5, 16, 16)]
+    out_height: Annotated[int, Bits(6, 0, 16)]
+    out_width: Annotated[int, Bits(6, 16, 16)]
+    in_groups: Annotated[int, Bits(7, 0, 16)]
+    out_groups: Annotated[int, Bits(7, 16, 16)]
+    kernel: Annotated[int, Bits(8, 0, 8)]
+    stride: Annotated[int, Bits(8, 8, 8)] = 1
+    pad_top: Annotated[int, Bits(8, 16, 8)] = 0
+    pad_left: Annotated[int, Bits(8, 24, 8)] = 0
+    pad_value: Annotated[int, Bits(9, 0, 8, signed=True)] = 0
+    zero_point: Annotated[int, Bits(9, 8, 8, signed=True)] = 0
+    low: Annotated[int, Bits(9, 16, 8, signed=True)] = -128
+    high: Annotated[int, Bits(9, 24, 8, signed=True)] = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Command):
     """Sum of two tensors of ``words``, each with its zero point and multiplier, shifted right and clamped."""
 
-    OPCODE: ClassVar[int] = 0x11
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("a", 1),
-        Field("b", 2),
-        Field("target", 3),
-        Field("words", 4),
-        Field("multiplier_a", 5, signed=True),
-        Field("multiplier_b", 6, signed=True),
-        Field("shift", 7, 0, 8),
-        Field("zero_a", 7, 8, 8, True),
-        Field("zero_b", 7, 16, 8, True),
-        Field("zero_point", 7, 24, 8, True),
-        Field("low", 8, 0, 8, True),
-        Field("high", 8, 8, 8, True),
-    )
+    OPCODE: ClassVar[int] = reg.OP_ADD
 
-    a: int
-    b: int
-    target: int
-    words: int
-    multiplier_a: int
-    multiplier_b: int
-    shift: int
-    zero_a: int = 0
-    zero_b: int = 0
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    a: Annotated[int, Bits(1)]
+    b: Annotated[int, Bits(2)]
+    target: Annotated[int, Bits(3)]
+    words: Annotated[int, Bits(4)]
+    multiplier_a: Annotated[int, Bits(5, signed=True)]
+    multiplier_b: Annotated[int, Bits(6, signed=True)]
+    shift: Annotated[int, Bits(7, 0, 8)]
+    zero_a: Annotated[int, Bits(7, 8, 8, signed=True)] = 0
+    zero_b: Annotated[int, Bits(7, 16, 8, signed=True)] = 0
+    zero_point: Annotated[int, Bits(7, 24, 8, signed=True)] = 0
+    low: Annotated[int, Bits(8, 0, 8, signed=True)] = -128
+    high: Annotated[int, Bits(8, 8, 8, signed=True)] = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool(Command):
     """Largest of each ``kernel`` x ``kernel`` square, side by side; a last odd row or column is left out."""
 
-    OPCODE: ClassVar[int] = 0x12
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("source", 1),
-        Field("target", 2),
-        Field("height", 3, 0, 16),
-        Field("width", 3, 16, 16),
-        Field("groups", 4),
-        Field("kernel", 5),
-    )
+    OPCODE: ClassVar[int] = reg.OP_MAXPOOL
 
-    source: int
-    target: int
-    height: int
-    width: int
-    groups: int
-    kernel: int = 2
+    source: Annotated[int, Bits(1)]
+    target: Annotated[int, Bits(2)]
+    height: Annotated[int, Bits(3, 0, 16)]
+    width: Annotated[int, Bits(3, 16, 16)]
+    groups: Annotated[int, Bits(4)]
+    kernel: Annotated[int, Bits(5)] = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AvgPool(Command):
     """Mean over a whole plane: the sum less its zero points, requantised by one multiplier and shift."""
 
-    OPCODE: ClassVar[int] = 0x13
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("source", 1),
-        Field("target", 2),
-        Field("height", 3, 0, 16),
-        Field("width", 3, 16, 16),
-        Field("groups", 4),
-        Field("multiplier", 5, bits=31),
-        Field("shift", 6, 0, 8),
-        Field("zero_in", 6, 8, 8, True),
-        Field("zero_point", 6, 16, 8, True),
-        Field("low", 7, 0, 8, True),
-        Field("high", 7, 8, 8, True),
-    )
+    OPCODE: ClassVar[int] = reg.OP_AVGPOOL
 
-    source: int
-    target: int
-    height: int
-    width: int
-    groups: int
-    multiplier: int
-    shift: int
-    zero_in: int = 0
-    zero_point: int = 0
-    low: int = -128
-    high: int = 127
+    source: Annotated[int, Bits(1)]
+    target: Annotated[int, Bits(2)]
+    height: Annotated[int, Bits(3, 0, 16)]
+    width: Annotated[int, Bits(3, 16, 16)]
+    groups: Annotated[int, Bits(4)]
+    multiplier: Annotated[int, Bits(5, bits=31)]
+    shift: Annotated[int, Bits(6, 0, 8)]
+    zero_in: Annotated[int, Bits(6, 8, 8, signed=True)] = 0
+    zero_point: Annotated[int, Bits(6, 16, 8, signed=True)] = 0
+    low: Annotated[int, Bits(7, 0, 8, signed=True)] = -128
+    high: Annotated[int, Bits(7, 8, 8, signed=True)] = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit(Command):
     """Confidence test on ``classes`` logits; leaves if the sum is at most EXIT_LIMIT[number], or if ``last``."""
 
-    OPCODE: ClassVar[int] = 0x20
-    FIELDS: ClassVar[tuple[Field, ...]] = (
-        Field("source", 1),
-        Field("classes", 2),
-        Field("number", 3),
-        Field("table", 4),
-        Field("last", 5, bits=1),
-    )
+    OPCODE: ClassVar[int] = reg.OP_EXIT
 
-    source: int
-    classes: int
-    number: int
-    table: int
-    last: int = 0
+    source: Annotated[int, Bits(1)]
+    classes: Annotated[int, Bits(2)]
+    number: Annotated[int, Bits(3)]
+    table: Annotated[int, Bits(4)]
+    last: Annotated[int, Bits(5, bits=1)] = 0
 
 
 KINDS: tuple[type[Command], ...] = (End, Load, Store, Conv, Add, MaxPool, AvgPool, Exit)
 _BY_OPCODE = {kind.OPCODE: kind for kind in KINDS}
+
+
+def _layout(kind: type[Command]) -> dict[str, Bits]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
+
+
+LAYOUTS = {kind: _layout(kind) for kind in KINDS}
+"""Where the fields of each kind of command lie, but for its opcode and flags."""
 
 
 def decode(raw: bytes) -> Command:
@@ -350,11 +271,11 @@ def decode(raw: bytes) -> Command:
     if kind is None:
         raise CommandError(f"opcode {words[0] & 0xFF:#04x} is not known")
     values = {}
-    for field in (*kind.FIELDS, _TAG):
-        value = words[field.word] >> field.low & ((1 << field.bits) - 1)
-        if field.signed and value >> (field.bits - 1):
-            value -= 1 << field.bits
-        values[field.name] = value
+    for name, at in LAYOUTS[kind].items():
+        value = words[at.word] >> at.low & ((1 << at.bits) - 1)
+        if at.signed and value >> (at.bits - 1):
+            value -= 1 << at.bits
+        values[name] = value
     return kind(wait_dma=bool(words[0] >> 8 & 1), wait_compute=bool(words[0] >> 9 & 1), **values)
 
 

@@ -6,7 +6,7 @@ Takes a ``Network``; gives one ``Step`` per command, whose addresses are still m
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +14,13 @@ import numpy as np
 from drivers.npu.graph import UnsupportedError
 from drivers.npu.isa import CLASSES_MOST, LANES, ROWS, Add, AvgPool, Command, Conv, Exit, MaxPool
 from drivers.npu.layers import Addition, Convolution, Layer, Leave, Network, Pooling, Tensor
+from drivers.npu.packing import PARAMETERS, confidence_table, fixed_point, pack, unflatten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
 
 EXITS_MOST = 4
-ONE = 32768  # a table's entry for the winning class
 _ACCUMULATOR_MOST = (1 << 31) - 1
 
 
@@ -123,27 +122,11 @@ def refuse(layer: Layer, tensor: Tensor, reason: str) -> UnsupportedError:
     return UnsupportedError(layer.op, layer.name, str(list(tensor.shape)), reason)
 
 
-def fixed_point(real: float) -> tuple[int, int]:
-    """Multiplier below 2^31 and shift 1 to 62 nearest to ``multiplier / 2^shift == real``.
-
-    Raises:
-        ValueError: ``real`` is negative or 2^30 or more.
-    """
-    fraction, exponent = math.frexp(real)
-    multiplier, shift = round(fraction * (1 << 31)), 31 - exponent
-    if multiplier == 1 << 31:
-        multiplier, shift = 1 << 30, shift - 1
-    if shift > 62:
-        multiplier, shift = round(math.ldexp(real, 62)), 62
-    if real < 0 or shift < 1:
-        raise ValueError(f"a scale of {real} is out of range")
-    return multiplier, shift
-
-
-def confidence_table(scale: float, temperature: float) -> bytes:
-    """``round(32768 * exp(-d * scale / temperature))`` for d = 0 to 255, unsigned 16 bits."""
-    steps = np.arange(256) * (scale / temperature)
-    return bytes(np.rint(ONE * np.exp(-steps)).astype("<u2").tobytes())
+def _fixed_point(layer: Convolution | Pooling, real: float) -> tuple[int, int]:
+    try:
+        return fixed_point(real)
+    except ValueError as error:
+        raise refuse(layer, layer.source, str(error)) from error
 
 
 def _confidence(layer: Leave, number: int, temperature: float, table: int) -> Confidence:
@@ -169,17 +152,14 @@ def _convolution(tag: int, layer: Convolution) -> Step:
     reach = np.abs(weights).sum((1, 2, 3)) * 128 + np.abs(bias)
     if reach.max() > _ACCUMULATOR_MOST:
         raise refuse(layer, source, f"sums may reach {reach.max()}, an accumulator holds {_ACCUMULATOR_MOST}")
-    parameters = bytearray()
-    for number, scale in zip(bias, layer.weight_scale, strict=True):
-        try:
-            multiplier, shift = fixed_point(source.scale * float(scale) / target.scale)
-        except ValueError as error:
-            raise refuse(layer, source, str(error)) from error
-        parameters += _parameters(int(number), multiplier, shift)
-    filters = len(layer.weights)
-    out_groups = -(-filters // ROWS)
-    parameters += _parameters(0, 0, 1) * (out_groups * ROWS - filters)
-    packed = pack(layer.weights if not layer.flat else _unflattened(layer.weights, source), out_groups)
+    out_groups = -(-len(bias) // ROWS)
+    parameters = np.zeros(out_groups * ROWS, PARAMETERS)
+    parameters["bias"][: len(bias)] = bias
+    parameters["shift"] = 1
+    for channel, scale in enumerate(layer.weight_scale):
+        multiplier, shift = _fixed_point(layer, source.scale * float(scale) / target.scale)
+        parameters["multiplier"][channel], parameters["shift"][channel] = multiplier, shift
+    packed = pack(unflatten(layer.weights, source.shape) if layer.flat else layer.weights, out_groups)
     _, rows, columns = source.shape
     _, high, wide = target.shape
     if layer.flat:
@@ -216,34 +196,8 @@ def _convolution(tag: int, layer: Convolution) -> Step:
         writes=target.name,
         words=out_groups * ROWS // LANES * high * wide,
         weights=packed,
-        parameters=bytes(parameters),
+        parameters=parameters.tobytes(),
     )
-
-
-def _parameters(bias: int, multiplier: int, shift: int) -> bytes:
-    return (
-        bias.to_bytes(4, "little", signed=True) + multiplier.to_bytes(4, "little") + bytes([shift, *[0] * 7])
-    )
-
-
-def _unflattened(weights: npt.NDArray[np.int8], source: Tensor) -> npt.NDArray[np.int8]:
-    """Weights of a flattened input, columns in the order in which its words and lanes lie in memory."""
-    channels, height, width = source.shape
-    groups = -(-channels // LANES)
-    filled = np.zeros((len(weights), groups * LANES, height, width), np.int8)
-    filled[:, :channels] = weights.reshape(len(weights), channels, height, width)
-    lanes = filled.reshape(len(weights), groups, LANES, height, width).transpose(0, 1, 3, 4, 2)
-    return lanes.reshape(len(weights), -1, 1, 1)
-
-
-def pack(weights: npt.NDArray[np.int8], out_groups: int) -> bytes:
-    """Weights (O, I, k, k) as words: output group, input group, ky, kx; byte r * 8 + l, zeros filled in."""
-    filters, channels, kernel, _ = weights.shape
-    in_groups = -(-channels // LANES)
-    filled = np.zeros((out_groups * ROWS, in_groups * LANES, kernel, kernel), np.int8)
-    filled[:filters, :channels] = weights
-    shaped = filled.reshape(out_groups, ROWS, in_groups, LANES, kernel, kernel)
-    return shaped.transpose(0, 2, 4, 5, 1, 3).tobytes()
 
 
 def _addition(tag: int, layer: Addition) -> Step:
@@ -289,10 +243,7 @@ def _pooling(tag: int, layer: Pooling) -> Step:
             source=0, target=0, height=height, width=width, groups=groups, kernel=layer.kernel, tag=tag
         )
     else:
-        try:
-            multiplier, shift = fixed_point(source.scale / (target.scale * height * width))
-        except ValueError as error:
-            raise refuse(layer, source, str(error)) from error
+        multiplier, shift = _fixed_point(layer, source.scale / (target.scale * height * width))
         command = AvgPool(
             source=0,
             target=0,
@@ -317,37 +268,3 @@ def _pooling(tag: int, layer: Pooling) -> Step:
         writes=target.name,
         words=target.words,
     )
-
-
-def split(step: Step, wgt_words: int, par_channels: int) -> list[Step]:
-    """A convolution as several over fewer output groups each, so that weights and parameters fit; else as it is.
-
-    Raises:
-        UnsupportedError: the weights of 16 outputs alone do not fit.
-    """
-    command = step.command
-    if not isinstance(command, Conv):
-        return [step]
-    taps = command.in_groups * command.kernel**2
-    most = min(wgt_words // taps, par_channels // ROWS)
-    if most < 1:
-        shape = f"{command.in_groups * LANES} channels, kernel {command.kernel}"
-        reason = f"weights of {ROWS} outputs take {taps} words, and {wgt_words} are free for a piece"
-        raise UnsupportedError(step.op, step.name, shape, reason)
-    pieces = []
-    area = command.out_height * command.out_width
-    group_bytes = taps * ROWS * LANES
-    for first in range(0, command.out_groups, most):
-        groups = min(most, command.out_groups - first)
-        pieces.append(
-            replace(
-                step,
-                macs=step.macs * groups // command.out_groups,
-                command=replace(command, out_groups=groups),
-                words=groups * ROWS // LANES * area,
-                offset=first * ROWS // LANES * area,
-                weights=step.weights[first * group_bytes : (first + groups) * group_bytes],
-                parameters=step.parameters[first * ROWS * 16 : (first + groups) * ROWS * 16],
-            )
-        )
-    return pieces

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from drivers.npu.graph import UnsupportedError
-from drivers.npu.isa import UNIT_BYTES, Base, Command, Conv, End, Exit, Load, Memory, Overlay
-from drivers.npu.lower import Lowered, Step, split
+from drivers.npu.isa import LANES, ROWS, UNIT_BYTES, Base, Command, Conv, End, Exit, Load, Memory, Overlay
+from drivers.npu.lower import Lowered, Step
+from drivers.npu.packing import PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,3 +222,37 @@ class _Writer:
         if waits:
             self._unwaited.clear()
         self.run.append(replace(command, wait_dma=waits, **fields))  # type: ignore[arg-type] # addresses
+
+
+def split(step: Step, wgt_words: int, par_channels: int) -> list[Step]:
+    """A convolution as several over fewer output groups each, so that weights and parameters fit; else as it is.
+
+    Raises:
+        UnsupportedError: the weights of 16 outputs alone do not fit.
+    """
+    command = step.command
+    if not isinstance(command, Conv):
+        return [step]
+    taps = command.in_groups * command.kernel**2
+    most = min(wgt_words // taps, par_channels // ROWS)
+    if most < 1:
+        shape = f"{command.in_groups * LANES} channels, kernel {command.kernel}"
+        reason = f"weights of {ROWS} outputs take {taps} words, and {wgt_words} are free for a piece"
+        raise UnsupportedError(step.op, step.name, shape, reason)
+    pieces = []
+    area = command.out_height * command.out_width
+    group_bytes, channel_bytes = taps * ROWS * LANES, ROWS * PARAMETERS.itemsize
+    for first in range(0, command.out_groups, most):
+        groups = min(most, command.out_groups - first)
+        pieces.append(
+            replace(
+                step,
+                macs=step.macs * groups // command.out_groups,
+                command=replace(command, out_groups=groups),
+                words=groups * ROWS // LANES * area,
+                offset=first * ROWS // LANES * area,
+                weights=step.weights[first * group_bytes : (first + groups) * group_bytes],
+                parameters=step.parameters[first * channel_bytes : (first + groups) * channel_bytes],
+            )
+        )
+    return pieces

@@ -23,7 +23,6 @@ import msgspec
 from drivers.npu.isa import (
     COMMAND_BYTES,
     LANES,
-    RECORD_BYTES,
     ROWS,
     Base,
     Command,
@@ -32,6 +31,7 @@ from drivers.npu.isa import (
     Overlay,
     decode_list,
 )
+from drivers.npu.registers import RECORD_BYTES
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from testbed.errors import BoardError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from drivers.npu.golden import Int8
+    from drivers.npu.arithmetic import Int8
     from drivers.npu.isa import Command
     from drivers.npu.program import Program
 

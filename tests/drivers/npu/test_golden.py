@@ -9,14 +9,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from drivers.npu import golden, isa
+from tests.drivers.npu.test_arithmetic import requantised
 from tests.drivers.npu.test_program import small_program
 
 INT8 = st.integers(-128, 127)
 SMALL = isa.Overlay(act_words=512, wgt_words=64, par_channels=64, tables=2)
-
-
-def requantised(acc: int, m: int, s: int, zp: int, low: int, high: int) -> int:
-    return min(max(((acc * m + (1 << (s - 1))) >> s) + zp, low), high)
 
 
 def device(image: bytes = b"", images: int = 1, **more: int) -> golden.Device:
@@ -29,25 +26,6 @@ def parameters(bias: np.ndarray, m: np.ndarray, s: np.ndarray) -> bytes:
         packed += int(b).to_bytes(4, "little", signed=True) + int(mult).to_bytes(4, "little")
         packed += bytes([int(shift)]) + bytes(7)
     return packed
-
-
-@given(
-    acc=st.integers(-(1 << 31), (1 << 31) - 1),
-    m=st.integers(0, (1 << 31) - 1),
-    s=st.integers(1, 62),
-    zp=INT8,
-    bounds=st.tuples(INT8, INT8),
-)
-def test_requantise_is_the_formula_at_every_extreme(acc, m, s, zp, bounds):
-    low, high = sorted(bounds)
-    found = golden.requantise(np.array([acc]), m, s, zp, low, high)
-    assert found.dtype == np.int8
-    assert found[0] == requantised(acc, m, s, zp, low, high)
-
-
-def test_halves_are_rounded_up():
-    halves = np.array([-3, -1, 1, 3])
-    assert golden.requantise(halves, 1, 1, 0, -128, 127).tolist() == [-1, 0, 1, 2]
 
 
 @st.composite

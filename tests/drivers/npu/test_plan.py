@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,8 @@ from drivers.npu import graph, isa, lower, order, plan, quantised
 from drivers.npu.graph import UnsupportedError
 from tests.drivers.npu.networks import residual
 from tests.drivers.npu.test_graph import shipped_parts
+from tests.drivers.npu.test_lower import a_convolution
+from tests.drivers.npu.test_lower import lowered as lowered_layers
 
 
 @st.composite
@@ -99,3 +102,20 @@ def test_no_weights_are_fetched_before_an_exit_that_may_make_them_needless():
 def test_tables_have_to_fit():
     with pytest.raises(UnsupportedError, match="the overlay has 0 confidence tables"):
         plan.plan(lowered(residual()), isa.Overlay(tables=0))
+
+
+@given(st.integers(1, 100), st.integers(9 * 2, 100), st.integers(16, 64))
+def test_pieces_of_a_convolution_are_the_whole(filters, wgt_words, par_channels):
+    (step,) = lowered_layers(
+        a_convolution(filters, weight_scale=np.full(filters, 0.01), bias=np.zeros(filters, int))
+    ).steps
+    pieces = plan.split(step, wgt_words, par_channels)
+    assert b"".join(piece.weights for piece in pieces) == step.weights
+    assert b"".join(piece.parameters for piece in pieces) == step.parameters
+    offset = 0
+    for piece in pieces:
+        assert piece.offset == offset
+        assert len(piece.weights) <= wgt_words * 128
+        assert len(piece.parameters) <= par_channels * 16
+        offset += piece.words
+    assert offset == step.words

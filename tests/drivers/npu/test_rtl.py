@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from drivers.npu import golden, isa, program
+from drivers.npu import golden, isa, program, registers
 from drivers.npu.compile import compile_network
 from drivers.npu.description import OVERLAY
 from drivers.npu.rtl import NpuError, Rtl
@@ -21,7 +21,7 @@ INT8 = st.integers(-128, 127)
 NUMBERS = st.sampled_from([tuple(range(-128, 128)), (-128, 127), (-2, -1, 0, 1, 2)])
 SEED = st.integers(0, 1 << 30)
 COMMON = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-RECORD = isa.RECORD_BYTES
+RECORD = registers.RECORD_BYTES
 TASK = "image-classification/fashion-mnist"
 PROGRAMS = OVERLAY.parents[1] / "drivers/npu/programs"
 
