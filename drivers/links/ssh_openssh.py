@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+import subprocess
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 _SEEN = re.compile(rb"(SHA256:[A-Za-z0-9+/=]+)")
 _ALIAS = "testbed-pinned"
+_TRIAL_S = 5.0
 _CURES = (
     ("Could not resolve hostname", "Correct `host`, or use the address"),
     ("Connection refused", "See whether an SSH server runs there and `port` is right"),
@@ -36,6 +39,21 @@ _CURES = (
     ("timed out", "See whether the board is powered and on the network"),
     ("No route to host", "See whether the board is powered and on the network"),
 )
+
+
+@cache
+def _with_us() -> tuple[str, ...]:
+    """What has the client end when this process is killed, where that can be had: util-linux 2.33 on Linux.
+
+    The end of its input is not enough: it then waits for the command's end, and on a dead network for its answer.
+    Source: setpriv(1), ``--pdeathsig``; a process keeps it over execve(2).
+    """
+    prefix = ("setpriv", "--pdeathsig", "TERM")
+    try:
+        done = subprocess.run([*prefix, "true"], capture_output=True, timeout=_TRIAL_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return prefix if done.returncode == 0 else ()
 
 
 class OpenSshLink(ChildLink):
@@ -91,7 +109,7 @@ class OpenSshLink(ChildLink):
                 f"UserKnownHostsFile={Path(c.known_hosts).expanduser()}",
                 "GlobalKnownHostsFile=/dev/null",
             ]
-        argv = ["ssh", "-T"]
+        argv = [*_with_us(), "ssh", "-T"]
         for option in options:
             argv += ["-o", option]
         if c.identity:

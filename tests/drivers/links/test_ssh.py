@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import asyncssh
+import msgspec
 import paramiko
 import pytest
 
 from drivers.links.ssh import SshConfig, choose_transport, ssh_link
-from drivers.links.ssh_openssh import OpenSshLink
+from drivers.links.ssh_openssh import OpenSshLink, _with_us
 from drivers.links.ssh_paramiko import ParamikoLink
 from testbed.contracts.link import LinkContract
 from testbed.errors import ConfigError, HostKeyError, LinkError
@@ -106,6 +111,44 @@ async def test_arguments_arrive_as_they_are(ssh_server, link_kind):
     await link.open()
     assert (await link.read()).decode().strip() == str(["a b", "$HOME;", "'"])
     await link.close()
+
+
+KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import msgspec
+from drivers.links.ssh import SshConfig
+from drivers.links.ssh_openssh import OpenSshLink
+
+async def whole():
+    link = OpenSshLink(msgspec.json.decode(sys.argv[1], type=SshConfig), ["sleep", "300"])  # deaf to its input's end
+    await link.open()
+    print(link._child.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(whole())
+"""
+
+
+@needs_ssh
+@pytest.mark.skipif(not _with_us(), reason="no setpriv of util-linux 2.33 is installed here")
+def test_the_client_ends_with_a_killed_coordinator_whatever_the_board_does(ssh_server):
+    config = msgspec.json.encode(ssh_server.config()).decode()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, config], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    until = time.monotonic() + 30
+    while running(int(done.stdout)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def running(pid):
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
 
 
 @pytest.fixture
