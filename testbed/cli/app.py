@@ -240,16 +240,18 @@ def profile(
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder, or what --seeds left.")],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Report a run folder again; needs no lab."""
     with door(json=json, debug=debug) as terminal:
-        from testbed.cli import pages, studies
+        from testbed.cli import pages, seeds, studies
 
         if studies.is_study(run):
             studies.report(terminal, run)
+        elif kept := seeds.seeds_in(run):
+            seeds.report_seeds(terminal, run, kept)
         else:
             pages.report(terminal, run)
 

@@ -55,32 +55,22 @@ def report(terminal: Terminal, folder: Path) -> None:
         raise Ended(code)
 
 
-def reported(folder: Path) -> tuple[Analysis, dict[str, Any], Exit]:
-    """Write a run's pages; its analysis, its JSON document and the exit code it stands for.
-
-    Raises:
-        OSError: the pages cannot be written.
-    """
+def reported(folder: Path) -> tuple[Analysis, dict[str, Any], Exit, str]:
+    """Write a run's pages; its analysis, its JSON document, the exit code it stands for, and why pages are missing."""
     from testbed.report.json import to_json
 
     analysis, code = _analysed(folder)
-    _write(analysis, folder)
-    return analysis, to_json(analysis), code
+    return analysis, to_json(analysis), code, _write(analysis, folder)
 
 
 def show(terminal: Terminal, folder: Path) -> tuple[dict[str, Any], Exit]:
     """Write a run's pages and show its tables; its JSON document and the exit code it stands for."""
     from testbed.report.console import to_console
-    from testbed.report.json import to_json
 
-    analysis, code = _analysed(folder)
+    analysis, document, code, unwritten = reported(folder)
     terminal.show(*to_console(analysis))
-    try:
-        _write(analysis, folder)
-        terminal.note(f"report: {folder / REPORT_FILE}")
-    except OSError as error:  # an archive may be read-only; its figures are there all the same
-        terminal.note(f"no page was written: {folder}: {error.strerror}")
-    return to_json(analysis), code
+    terminal.note(unwritten or f"report: {folder / REPORT_FILE}")
+    return document, code
 
 
 def _analysed(folder: Path) -> tuple[Analysis, Exit]:
@@ -93,12 +83,17 @@ def _analysed(folder: Path) -> tuple[Analysis, Exit]:
     return analysis, _code(read, analysis)
 
 
-def _write(analysis: Analysis, folder: Path) -> None:
+def _write(analysis: Analysis, folder: Path) -> str:
+    """Write a run's pages, or tell why not: an archive may be read-only, and its figures are there all the same."""
     from testbed.report.html import write_html
     from testbed.report.junit import write_junit
 
-    write_html(analysis, folder / REPORT_FILE)
-    write_junit(analysis, folder / JUNIT_FILE)
+    try:
+        write_html(analysis, folder / REPORT_FILE)
+        write_junit(analysis, folder / JUNIT_FILE)
+    except OSError as error:
+        return f"no page was written: {folder}: {error.strerror}"
+    return ""
 
 
 def _code(run: Run, analysis: Analysis) -> Exit:

@@ -7,7 +7,7 @@ import os
 import signal
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -16,13 +16,18 @@ from testbed.errors import ConfigError, TestbedError
 from testbed.report.seeds import Figures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from testbed.cli.terminal import Terminal
 
 MOST = 1000
+SEED = "seed-"
+"""Run folders of seeds are called by this and the number."""
 LOOK_S = 0.2
 """How often the bar is drawn, and the longest wait for anything."""
+
+One = TypeVar("One")
 
 _stop: Any = None
 _done: Any = None
@@ -39,13 +44,25 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """What became of it; ``trouble`` says why there is nothing else."""
+    """What became of a seed; ``trouble`` says why there is nothing else.
+
+    Attributes:
+        unwritten: why its pages could not be written.
+    """
 
     seed: int
     document: dict[str, Any] = {}
     figures: Figures = {}
     code: int = 0
+    unwritten: str = ""
     trouble: str = ""
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """A seed that was played before, in its run folder."""
+
+    seed: int
+    folder: Path
 
 
 def refuse_seeds(*, virtual_time: bool, seeds: int) -> None:
@@ -75,36 +92,72 @@ def run_seeds(
         KeyboardInterrupt: stopped; each run folder says how far it came.
     """
     from testbed.campaign.spec import read_campaign
+
+    campaign = read_campaign(folder, lab=lab)
+    numbers = range(seed, seed + seeds)
+    asked = [Asked(experiment=folder, lab=lab, after=after, out=out / f"{SEED}{n}", seed=n) for n in numbers]
+    total = campaign.workload.requests * campaign.blocks * len(campaign.policies) * seeds
+    _tell(terminal, _side_by_side(terminal, "seeds in virtual time", _play, asked, total), out)
+
+
+def seeds_in(folder: Path) -> list[Kept]:
+    """The runs that `run_seeds` left in a folder, in order; none if it is the folder of something else."""
+    from testbed.cli.pages import HEADER_FILE
+
+    if (folder / HEADER_FILE).is_file():
+        return []
+    found = [file.parent for file in folder.glob(f"{SEED}*/{HEADER_FILE}")]
+    numbers = {int(n): one for one in found if (n := one.name.removeprefix(SEED)).isdecimal()}
+    return [Kept(seed=n, folder=numbers[n]) for n in sorted(numbers)]
+
+
+def report_seeds(terminal: Terminal, folder: Path, kept: list[Kept]) -> None:
+    """Show once more what `run_seeds` showed at its end, from its run folders.
+
+    Raises:
+        TestbedError: one of them cannot be read.
+        Ended: a run missed a limit, or does not count.
+    """
+    _tell(terminal, _side_by_side(terminal, "seeds", _read, kept, len(kept)), folder)
+
+
+def _tell(terminal: Terminal, found: list[Played], out: Path) -> None:
+    """What the seeds say together, those apart that do not count."""
     from testbed.report.console import draw
     from testbed.report.seeds import combine, seeds_table, seeds_to_json
 
-    campaign = read_campaign(folder, lab=lab)
-    numbers = list(range(seed, seed + seeds))
-    asked = [Asked(experiment=folder, lab=lab, after=after, out=out / f"seed-{n}", seed=n) for n in numbers]
-    total = campaign.workload.requests * campaign.blocks * len(campaign.policies) * seeds
-    played = {one.seed: one for one in _side_by_side(terminal, asked, total)}
-    combined = combine([played[n].figures for n in numbers])
-    terminal.show(*draw(seeds_table(combined, numbers)))
+    found = sorted(found, key=lambda one: one.seed)
+    whole = [one for one in found if one.code in (Exit.PASS, Exit.MISSED)]
+    combined = combine([one.figures for one in whole])
+    if whole:
+        terminal.show(*draw(seeds_table(combined, [one.seed for one in whole])))
+    for one in found:
+        if one not in whole:
+            terminal.note(f"seed {one.seed} is incomplete and left out: {out / f'{SEED}{one.seed}'}")
+        if one.unwritten:
+            terminal.note(one.unwritten)
     terminal.note(f"runs: {out}")
     if terminal.json:
-        terminal.emit(seeds_to_json({n: played[n].document for n in numbers}, combined))
-    worst = max(played[n].code for n in numbers)
+        terminal.emit(seeds_to_json({one.seed: one.document for one in found}, combined))
+    worst = max(one.code for one in found)
     if worst != Exit.PASS:
         raise Ended(Exit(worst))
 
 
-def _side_by_side(terminal: Terminal, asked: list[Asked], total: int) -> list[Played]:
-    """Play all, as many at a time as there are cores; the first trouble ends the rest."""
+def _side_by_side(
+    terminal: Terminal, what: str, work: Callable[[One], Played], asked: list[One], total: int
+) -> list[Played]:
+    """Do the work for each, as many at a time as there are cores; the first trouble ends the rest."""
     context = multiprocessing.get_context("spawn")
     stop, done = context.Event(), context.Value("q", 0)
     workers = min(len(asked), len(os.sched_getaffinity(0)))
-    terminal.start(f"{len(asked)} seeds in virtual time, {workers} at a time", total)
+    terminal.start(f"{len(asked)} {what}, {workers} at a time", total)
     shown = 0
     found: list[Played] = []
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_prepare, initargs=(stop, done)
     ) as pool:
-        pending: set[Future[Played]] = {pool.submit(_play, one) for one in asked}
+        pending: set[Future[Played]] = {pool.submit(work, one) for one in asked}
         try:
             while pending:
                 finished, pending = wait(pending, timeout=LOOK_S, return_when=FIRST_COMPLETED)
@@ -155,8 +208,6 @@ class _Count:
 def _play(asked: Asked) -> Played:
     """Play one seed and report it."""
     from testbed.campaign.virtual import run_in_virtual_time
-    from testbed.cli.pages import reported
-    from testbed.report.seeds import figures_of
 
     try:
         made = run_in_virtual_time(
@@ -167,9 +218,30 @@ def _play(asked: Asked) -> Played:
             seed=asked.seed,
             progress=_Count(),
         )
-        analysis, document, code = reported(made)
+        return _reported(asked.seed, made)
     except KeyboardInterrupt:
         return Played(seed=asked.seed, trouble="stopped")
     except TestbedError as error:
         return Played(seed=asked.seed, trouble=str(error))
-    return Played(seed=asked.seed, document=document, figures=figures_of(analysis), code=int(code))
+
+
+def _read(kept: Kept) -> Played:
+    """Report one seed that was played before."""
+    try:
+        found = _reported(kept.seed, kept.folder)
+        _Count().advance()
+    except KeyboardInterrupt:
+        return Played(seed=kept.seed, trouble="stopped")
+    except TestbedError as error:
+        return Played(seed=kept.seed, trouble=str(error))
+    return found
+
+
+def _reported(seed: int, folder: Path) -> Played:
+    from testbed.cli.pages import reported
+    from testbed.report.seeds import figures_of
+
+    analysis, document, code, unwritten = reported(folder)
+    return Played(
+        seed=seed, document=document, figures=figures_of(analysis), code=int(code), unwritten=unwritten
+    )

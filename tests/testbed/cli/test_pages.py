@@ -21,13 +21,13 @@ def test_a_report_can_be_made_again_without_the_lab(played):
 
 
 def test_a_folder_of_several_runs_names_them(tmp_path):
-    for seed in range(7, 14):
-        (tmp_path / f"seed-{seed:02}").mkdir()
-        (tmp_path / f"seed-{seed:02}" / "header.json").write_text("{}")
+    for number in range(7, 14):
+        (tmp_path / f"hello-{number:02}").mkdir()
+        (tmp_path / f"hello-{number:02}" / "header.json").write_text("{}")
     done = call("report", tmp_path)
     assert done.returncode == Exit.USAGE
-    assert "seed-07, seed-08, seed-09, seed-10, seed-11, ..." in done.stderr
-    assert f"{tmp_path / 'seed-07'}" in done.stderr.replace("\n", "")
+    assert "hello-07, hello-08, hello-09, hello-10, hello-11, ..." in done.stderr
+    assert f"{tmp_path / 'hello-07'}" in done.stderr.replace("\n", "")
 
 
 @pytest.mark.parametrize("command", [("report",), ("compare", "."), ("run", "--resume")])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -10,11 +11,16 @@ from testbed.store.reader import read_run
 from tests.testbed.cli.conftest import call, invoke
 
 
-def test_seeds_are_played_side_by_side_and_told_together(experiment, played, tmp_path):
-    live, *_ = played
-    out = tmp_path / "many"
-    asked = ("run", experiment, "--virtual-time", "--after", live, "--seed", 5, "--json")
-    many = invoke(*asked, "--seeds", 2, "--out", out)
+@pytest.fixture(scope="module")
+def many(experiment, played, tmp_path_factory):
+    """Two seeds in virtual time: the folder, and the command with what it said."""
+    out = tmp_path_factory.mktemp("seeds") / "many"
+    asked = ("run", experiment, "--virtual-time", "--after", played[0], "--seed", 5, "--json")
+    return out, asked, invoke(*asked, "--seeds", 2, "--out", out)
+
+
+def test_seeds_are_played_side_by_side_and_told_together(many, tmp_path):
+    out, asked, many = many
     assert many.returncode in (Exit.PASS, Exit.MISSED), many.stderr
     document = json.loads(many.stdout)
     assert [one["seed"] for one in document["seeds"]] == [5, 6]
@@ -25,6 +31,33 @@ def test_seeds_are_played_side_by_side_and_told_together(experiment, played, tmp
     assert json.loads(alone.stdout)["policies"] == document["seeds"][0]["policies"]
     for one, other in zip(read_run(out / "seed-5").trials, read_run(tmp_path / "alone").trials, strict=True):
         assert one.records == other.records
+
+
+def test_what_they_said_together_is_reported_again(many, tmp_path):
+    folder, _, said = many
+    (folder / "seed-5" / "report.html").unlink()
+    again = invoke("report", folder, "--json")
+    assert (again.returncode, json.loads(again.stdout)) == (said.returncode, json.loads(said.stdout))
+    assert (folder / "seed-5" / "report.html").is_file()
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "seed-6" / "footer.json").unlink()
+    for journal in (broken / "seed-6" / "trials").glob("*dc-only*/*.jsonl"):
+        journal.write_bytes(journal.read_bytes()[:-200])
+    partly = invoke("report", broken)
+    assert partly.returncode == Exit.INFRASTRUCTURE, partly.stderr
+    assert "Over 1 seeds (5 to 5)" in partly.stdout
+    assert f"seed 6 is incomplete and left out: {broken / 'seed-6'}" in partly.stderr
+
+
+def test_only_a_folder_of_seeds_is_taken_for_one(tmp_path):
+    for name in ("seed-10", "seed-9", "seed-x", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "header.json").touch()
+    (tmp_path / "seed-1").mkdir()
+    assert [kept.seed for kept in seeds.seeds_in(tmp_path)] == [9, 10]
+    (tmp_path / "header.json").touch()
+    assert seeds.seeds_in(tmp_path) == []
 
 
 @pytest.mark.parametrize(
