@@ -116,6 +116,7 @@ class Audit:
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,  # not ours: who reads them waits for their last holder when we are killed
             env={**os.environ, "PYTHONPATH": path},
             start_new_session=True,  # a group of its own, so that what it has started can be ended with it
         )
@@ -134,6 +135,9 @@ class Audit:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break  # it was killed in the middle of a word
+                if not line.startswith(b"{"):
+                    sys.stderr.write(line.decode(errors="replace"))
+                    continue
                 said = json.loads(line)
                 with self._lock:
                     for name in NAMES:

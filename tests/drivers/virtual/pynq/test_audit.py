@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -111,3 +114,46 @@ sys.stdin.read()
     while running(other):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+TALKS = """
+import sys
+print("a word", file=sys.stderr, flush=True)
+print('{"rtl_audited": 1, "rtl_answers_differ": 0, "rtl_cycles_differ": 0}', flush=True)
+"""
+
+
+def test_what_the_child_says_beside_its_findings_is_passed_on(make, capsys):
+    audit = make(command=(sys.executable, "-c", TALKS))
+    audit.start()
+    assert wait_for(audit, 1)["rtl_audited"] == 1
+    assert capsys.readouterr().err == "a word\n"
+
+
+AGENT = """
+import pathlib, sys, time
+from drivers.virtual.pynq.audit import Audit
+Audit(1.0, 0, command=(sys.executable, "-c", sys.argv[1])).start()
+time.sleep(60)
+"""
+OUTLIVES = """
+import os, time
+print("pid", os.getpid(), file=open(%r, "w"), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_child_that_outlives_its_killed_agent_does_not_hold_the_agents_streams(tmp_path):
+    file = tmp_path / "pid"
+    with subprocess.Popen(
+        [sys.executable, "-c", AGENT, OUTLIVES % str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as agent:
+        until = time.monotonic() + 30
+        while not (file.is_file() and file.read_text().endswith("\n")):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        child = int(file.read_text().split()[1])
+        agent.kill()
+        assert agent.communicate(timeout=30) == (b"", b"")
+        assert running(child)
+        os.kill(child, signal.SIGKILL)
