@@ -5,16 +5,15 @@ The tests run on the toy lab: a weak and a strong board at the edge, one in the 
 
 from __future__ import annotations
 
-import contextlib
-import time
 from functools import cache
+from itertools import zip_longest
 from typing import TYPE_CHECKING
-from unittest import mock
 
 import msgspec
 import numpy as np
 import pytest
 
+from testbed.contracts.elsewhere import Unreachable, other_time, told_elsewhere
 from testbed.contracts.toy_lab import ToyLab
 from testbed.contracts.toy_models import TASK, ToyBoard, ToyModel, answer, book, truth
 from testbed.contracts.toy_requests import stream
@@ -28,7 +27,7 @@ from testbed.policy.thresholds import ThresholdTable
 from testbed.units import MS, Ns, S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
     from testbed.model.request import Request
@@ -45,9 +44,6 @@ BOARDS = (
 )
 TARGETS = (0.75, 0.85, 0.9, 0.93, 0.999)
 CALIBRATION = range(1_000_000, 1_002_000)
-_CLOCKS = ("time", "monotonic", "perf_counter", "process_time", "thread_time")
-_ANOTHER_DAY: Ns = 100_000 * S
-_MOST_STEP: Ns = 7_200 * S
 
 
 def settings_for(
@@ -107,25 +103,14 @@ def mixed_requests(count: int, every: Ns, slack: Ns | None = 250 * MS) -> list[R
     ]
 
 
-@contextlib.contextmanager
-def other_time() -> Iterator[None]:
-    """Have the clocks of ``time`` tell another day, and at each look some time within two hours more than at the last.
-
-    By chance, since even steps would show the same to who looks at every second event only. Reaches whoever asks
-    ``time.monotonic()`` and its like; not ``datetime``, nor a name imported from ``time``.
-    """
-    steps = np.random.default_rng(1)
-    now = time.time_ns() + _ANOTHER_DAY
-
-    def look() -> Ns:
-        nonlocal now
-        now += int(steps.integers(1, _MOST_STEP))
-        return now
-
-    clocks: dict[str, Any] = {name: lambda: look() / S for name in _CLOCKS}
-    clocks |= {f"{name}_ns": look for name in _CLOCKS}
-    with mock.patch.multiple(time, **clocks):
-        yield
+def streams() -> dict[str, list[Request]]:
+    """Four kinds of stream."""
+    return {
+        "calm": mixed_requests(60, 25 * MS),
+        "hurried": mixed_requests(60, 25 * MS, slack=45 * MS),
+        "patient": mixed_requests(60, 25 * MS, slack=None),
+        "crowded": mixed_requests(300, 2 * MS),
+    }
 
 
 class PolicyContract:
@@ -160,16 +145,17 @@ class PolicyContract:
         lab.run()  # objects to orders for boards that are down, second answers and windows that are over
         return lab
 
+    def told(self) -> dict[str, list[str]]:
+        """What is ordered for each kind of stream, in words that can be compared with another process's."""
+        return {
+            kind: [f"{t} ns: {order}" for t, order in self.run(requests).orders]
+            for kind, requests in streams().items()
+        }
+
     @pytest.fixture(params=["calm", "hurried", "patient", "crowded"])
     def requests(self, request: pytest.FixtureRequest) -> list[Request]:
-        """Four kinds of stream."""
-        kinds: dict[str, list[Request]] = {
-            "calm": mixed_requests(60, 25 * MS),
-            "hurried": mixed_requests(60, 25 * MS, slack=45 * MS),
-            "patient": mixed_requests(60, 25 * MS, slack=None),
-            "crowded": mixed_requests(300, 2 * MS),
-        }
-        return kinds[request.param]
+        """Each kind of stream in turn."""
+        return streams()[request.param]
 
     def test_every_request_ends_once(self, requests: list[Request]) -> None:
         """Answered, refused or given up: nothing is left open, nothing is closed twice."""
@@ -191,6 +177,19 @@ class PolicyContract:
         with other_time():
             again = self.run(requests)
         assert once.orders == again.orders, "it draws without the seed, reads a clock, or shares state"
+
+    def test_another_process_gives_the_same_orders(self) -> None:
+        """Whatever the hash seed, the time zone and the date are there."""
+        try:
+            here, there = told_elsewhere(type(self))
+        except Unreachable as why:
+            pytest.skip(str(why))
+        for kind, orders in here.items():
+            differ = [pair for pair in zip_longest(orders, there[kind]) if pair[0] != pair[1]]
+            assert not differ, (
+                f"it goes by the order of a set, reads a clock, or draws without the seed; {len(differ)} orders of the "
+                f"{kind} stream differ, at first:\n{differ[0][0]}\n{differ[0][1]}"
+            )
 
     def test_is_built_before_anything_is_profiled(self) -> None:
         """A campaign builds every policy once without profiles, only to see whether it refuses its options."""
