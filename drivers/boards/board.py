@@ -17,34 +17,34 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from drivers.boards.checks import examine
+from drivers.boards.facts import facts_of
 from drivers.boards.identity import check_same
 from drivers.links.health import Backoff
+from drivers.session import settings
 from drivers.session.conversation import Conversation
 from drivers.session.greeting import claim_of
+from drivers.session.load_queue import LoadQueue
 from drivers.session.loading import Loader
 from drivers.session.lossy import Encoder
-from drivers.session.metering import traits_of, wanted_meters
+from drivers.session.metering import wanted_meters
 from testbed.errors import BoardError, LeaseError, LinkError, TestbedError, WireError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Load
 from testbed.model.lab import BoardFacts, BoardSpec, CheckResult
-from testbed.units import MS, S
+from testbed.units import MS
 from testbed.wire import messages as m
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from drivers.boards.composition import Composition
-    from testbed.model.meter import MeterTraits
     from testbed.ports import BoardEvent, Link, Payload, Sink
     from testbed.units import Ns
 
 _log = logging.getLogger(__name__)
-_SETTING_LIMIT: Ns = 30 * S
 _BYE_S = 2.0
 _PUT_BACK_S = 20.0
 """More where settings are to be put back: a power mode that takes cores off line takes seconds."""
@@ -71,11 +71,9 @@ class AgentBoard:
         self._loader = Loader(spec, composition)
         lossy = composition.lossy_orders
         self._encoder = None if lossy is None else Encoder(lossy)
-        self._loads: deque[Load] = deque()
-        self._held: dict[str, str] = {}
-        self._meters: dict[str, MeterTraits] = {}
+        self._loads = LoadQueue(spec.id, self._loader, self._emit, now)
+        self._settings = settings.Settings(composition.settings, spec.id)
         self._first: m.Welcome | None = None
-        self._load_wanted = asyncio.Event()
         self._talk: Conversation | None = None
         self._life: asyncio.Task[None] | None = None
         self._boot = 0
@@ -125,8 +123,7 @@ class AgentBoard:
         elif talk is None:
             self._fail_soon(order.id, "the board is down")
         elif isinstance(order, Load):
-            self._loads.append(order)
-            self._load_wanted.set()
+            self._loads.add(order)
         elif payload is None:
             self._fail_soon(order.id, "an action without inputs")
         else:
@@ -154,11 +151,7 @@ class AgentBoard:
         talk = self._talk
         if talk is None:
             raise BoardError("the board is down", board=self.id)
-        number = talk.take_request()
-        reply = await talk.ask(m.Settings(number, name, ""), ("request", number), _SETTING_LIMIT)
-        if not reply.ok:
-            raise BoardError(f"{name}: {reply.text}", board=self.id)
-        return str(reply.value)
+        return await settings.read(talk.questions, name, self.id)
 
     async def close(self) -> None:
         """Put settings back, say goodbye, stop what was started; bounded in time."""
@@ -185,14 +178,8 @@ class AgentBoard:
         try:
             while not self._closing:
                 try:
-                    if self._parts.prepare is not None:
-                        await self._parts.prepare()
-                    await link.open()
-                    talk = self._converse_over(link)
-                    welcome = await talk.greet(claim_of(self._spec, self._parts.common.silence_ms))
-                    self._first = self._first or welcome
-                    check_same(self._first, welcome, self.id)
-                    await self._keep_up(talk, ready, backoff)
+                    talk, welcome = await self._connect(link)
+                    await self._keep_up(talk, welcome, ready, backoff)
                 except (TestbedError, OSError) as error:
                     if not ready.done():
                         ready.set_exception(error)
@@ -209,6 +196,20 @@ class AgentBoard:
             if self._parts.close is not None:
                 await self._parts.close()
 
+    async def _connect(self, link: Link) -> tuple[Conversation, m.Welcome]:
+        parts = self._parts
+        if parts.prepare is not None:
+            await parts.prepare()
+        await link.open()
+        self._boot += 1
+        talk = Conversation(
+            link, self.id, self._boot, parts, self._emit, self._now, self._next_number, self._encoder
+        )
+        welcome = await talk.greet(claim_of(self._spec, parts.common.silence_ms))
+        self._first = self._first or welcome
+        check_same(self._first, welcome, self.id)
+        return talk, welcome
+
     def _give_up(self, life: asyncio.Task[None], ready: asyncio.Future[BoardFacts]) -> None:
         """Whatever ends the life, `open` does not wait for ever."""
         if not ready.done():
@@ -217,20 +218,9 @@ class AgentBoard:
             ready.set_exception(error)
             ready.exception()  # `open` may have been cancelled: then nobody else looks at it
 
-    def _converse_over(self, link: Link) -> Conversation:
-        self._boot += 1
-        return Conversation(
-            link,
-            self.id,
-            self._boot,
-            self._parts,
-            self._emit,
-            self._now,
-            self._next_number,
-            self._encoder,
-        )
-
-    async def _keep_up(self, talk: Conversation, ready: asyncio.Future[BoardFacts], backoff: Backoff) -> None:
+    async def _keep_up(
+        self, talk: Conversation, welcome: m.Welcome, ready: asyncio.Future[BoardFacts], backoff: Backoff
+    ) -> None:
         """One connection from settling in to its loss.
 
         Raises:
@@ -240,21 +230,21 @@ class AgentBoard:
         try:
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(talk.run())
-                settling = group.create_task(self._settle(talk))
+                settling = group.create_task(self._settle(talk, welcome))
                 await asyncio.wait((running, settling), return_when=asyncio.FIRST_COMPLETED)
-                if settling.done() and settling.result() is None and not running.done():
+                facts = settling.result() if settling.done() else None
+                if isinstance(facts, BoardFacts) and not running.done():
                     up = True
                     backoff.reset()
                     self._talk = talk
-                    resident = tuple(self._loader.resident.items())
-                    boot_id = talk.welcome.boot_id if talk.welcome else ""
+                    resident, boot_id = tuple(self._loader.resident.items()), welcome.boot_id
                     up_event = ev.BoardUp(
                         t=self._now(), board=self.id, boot=self._boot, resident=resident, boot_id=boot_id
                     )
                     self._emit(up_event)
                     if not ready.done():
-                        ready.set_result(self._facts(talk))
-                    loading = group.create_task(self._load_on(talk))
+                        ready.set_result(facts)
+                    loading = group.create_task(self._loads.run(talk))
                     await running
                     loading.cancel()
                 elif settling.done():
@@ -263,102 +253,40 @@ class AgentBoard:
             self._next_number = talk.next_number
             self._talk = None
             why = str(talk.reason or "the board was closed")
-            while self._loads:
-                self._emit(ev.Failed(t=self._now(), action=self._loads.popleft().id, error=why))
+            self._loads.fail(why)
             if up and not self._closing:
                 self._emit(ev.BoardDown(t=self._now(), board=self.id, error=why))
         if not up:
-            raise (settling.result() if settling.done() and not settling.cancelled() else None) or (
-                talk.reason or LinkError(why)
-            )
+            found = settling.result() if settling.done() and not settling.cancelled() else None
+            raise found if isinstance(found, TestbedError) else talk.reason or LinkError(why)
 
-    async def _settle(self, talk: Conversation) -> TestbedError | None:
+    async def _settle(self, talk: Conversation, welcome: m.Welcome) -> BoardFacts | TestbedError:
         """Bring a fresh connection to where the last one was; the error if that is not possible."""
+        common, lossy = self._parts.common, ""
         try:
-            for name, value in self._parts.settings.items():
-                number = talk.take_request()
-                reply = await talk.ask(m.Settings(number, name, value), ("request", number), _SETTING_LIMIT)
-                if not reply.ok:
-                    return BoardError(f"setting {name} to {value}: {reply.text}", board=self.id)
-                self._held[name] = reply.value
-            common, facts = self._parts.common, talk.welcome.facts if talk.welcome is not None else {}
-            for meter in wanted_meters(facts, common, self.id):
+            await self._settings.make(talk.questions)
+            for meter in wanted_meters(welcome.facts, common, self.id):
                 talk.say(m.Meter(meter, True, common.meter_period_ms * MS))
-            self._meters = traits_of(facts)
             await self._loader.restore(talk)
             if talk.datagrams is not None:
-                await talk.datagrams.open(talk.ask, talk.take_request())
+                await talk.datagrams.open(talk.questions.ask)
+                lossy = talk.datagrams.why_not or "taken"
                 if talk.datagrams.why_not:
                     _log.warning("%s takes no lossy orders: %s", self.id, talk.datagrams.why_not)
+            return facts_of(self._spec, self._parts, welcome, self._settings.held, lossy)
         except (BoardError, LinkError, WireError) as error:
             return error
-        return None
-
-    async def _load_on(self, talk: Conversation) -> None:
-        """Carry out loads one after another; the order in flight stays in the queue until it is settled."""
-        while True:
-            while self._loads:
-                order = self._loads[0]
-                try:
-                    loaded = await self._loader.load(talk, order.model, order.instances, order.evict)
-                except (BoardError, WireError) as error:
-                    traceback = error.traceback if isinstance(error, BoardError) else ""
-                    event: BoardEvent = ev.Failed(
-                        t=self._now(), action=order.id, error=str(error), traceback=traceback
-                    )
-                except LinkError:
-                    return  # what waits fails with the connection
-                else:
-                    event = ev.Loaded(
-                        t=self._now(),
-                        action=order.id,
-                        board=self.id,
-                        model=order.model,
-                        load=loaded.load_ns,
-                        memory_bytes=loaded.memory_bytes,
-                        text=loaded.text,
-                    )
-                self._loads.popleft()
-                self._emit(event)
-            self._load_wanted.clear()
-            await self._load_wanted.wait()
 
     async def _part(self, talk: Conversation) -> None:
         """Put settings back and let the agent end by itself."""
         try:
-            async with asyncio.timeout(_BYE_S + (_PUT_BACK_S if self._parts.settings else 0.0)):
-                for name in self._parts.settings:
-                    number = talk.take_request()
-                    await talk.ask(m.Settings(number, name, "restore"), ("request", number), _SETTING_LIMIT)
+            async with asyncio.timeout(_BYE_S + (_PUT_BACK_S if self._settings else 0.0)):
+                await self._settings.put_back(talk.questions)
                 talk.say(m.Bye())
                 await talk.wait_ended()
         except (TestbedError, TimeoutError) as error:
             _log.info("%s did not say goodbye: %s", self.id, error)
         talk.end()
-
-    def _facts(self, talk: Conversation) -> BoardFacts:
-        welcome = talk.welcome
-        assert welcome is not None, "facts before the greeting"
-        facts = dict(welcome.facts)
-        if self._held:
-            facts["settings_held"] = dict(
-                self._held
-            )  # as read back after setting: what the figures belong to
-        if talk.datagrams is not None:
-            facts["lossy_orders"] = talk.datagrams.why_not or "taken"
-        memory = facts.get("memory_bytes")
-        return BoardFacts(
-            id=self.id,
-            kind=self._parts.kind,
-            site=self._spec.site,
-            boot_id=welcome.boot_id,
-            agent_sha256=welcome.agent_sha256,
-            facts=facts,
-            origin=self._parts.origin,
-            link_origin=self._parts.link_origin,
-            memory_bytes=memory if isinstance(memory, int) else None,
-            meters=self._meters,
-        )
 
     # --- events -----------------------------------------------------------------------------------------
 

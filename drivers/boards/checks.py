@@ -127,7 +127,7 @@ async def _clock(talk: Conversation, spec: BoardSpec, probes: list[ClockProbe]) 
 
 
 async def _datagrams(talk: Conversation, channel: Datagrams) -> CheckResult:
-    await channel.open(talk.ask, talk.take_request())
+    await channel.open(talk.questions.ask)
     if not channel.why_not:
         return ok("datagrams", "a sealed datagram goes there and back")
     cure = (

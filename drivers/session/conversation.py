@@ -18,6 +18,7 @@ from drivers.session.fates import Fates
 from drivers.session.greeting import greet
 from drivers.session.metering import power_event
 from drivers.session.probing import Prober
+from drivers.session.questions import Questions
 from drivers.session.writer import Writer
 from testbed.errors import BoardError, LinkError, LocalWireError, RemoteWireError, WireError
 from testbed.model import event as ev
@@ -47,7 +48,7 @@ class Conversation:
         welcome: what the agent said at the greeting.
         boot: counts the board's connections.
         reason: why it ended, once it has.
-        blobs: the newest that was said of each file.
+        questions: to the agent, but for orders.
         datagrams: the channel for lossy orders, where the board's table has some.
     """
 
@@ -79,11 +80,9 @@ class Conversation:
         self._writer = Writer(link, self._session, self._actions, composition.chunk_bytes)
         self._accident: Exception | None = None
         self._ended = asyncio.Event()
+        self.questions = Questions(self.say, self._ended, board, link.name, lossy=composition.lossy)
         self._heard = now()
         self._asked = now()
-        self.blobs: dict[str, m.BlobState] = {}
-        self._answers: dict[tuple[str, Any], asyncio.Future[Any]] = {}
-        self._requests = 0
         self._prober = Prober(board, boot, composition, emit)
         fates = Fates(self._actions, self._prober, self._hear_datagram, self._say_if_open, now)
         self.datagrams = (
@@ -99,10 +98,10 @@ class Conversation:
             m.Cancelled: self._actions.cancelled,
             m.PowerSamples: self._power,
             m.Log: self._logged,
-            m.BlobState: self._blob,
-            m.Loaded: lambda x: self._answer(("request", x.request), x),
-            m.SettingsReply: lambda x: self._answer(("request", x.request), x),
-            m.DatagramsOpen: lambda x: self._answer(("request", x.request), x),
+            m.BlobState: self.questions.told_of_file,
+            m.Loaded: self.questions.answered,
+            m.SettingsReply: self.questions.answered,
+            m.DatagramsOpen: self.questions.answered,
             m.Started: lambda _: None,
             m.Goodbye: lambda x: self.end(LinkError(f"the agent ended: {x.reason}", link=link.name)),
         }
@@ -111,11 +110,6 @@ class Conversation:
     def next_number(self) -> int:
         """Where the numbers of the next connection begin."""
         return self._actions.ledger.next_number
-
-    @property
-    def in_flight(self) -> int:
-        """Actions that have not settled."""
-        return len(self._actions.ledger)
 
     async def greet(self, claim: Claim) -> m.Welcome:
         """Say hello and hear who is there.
@@ -148,10 +142,7 @@ class Conversation:
             if self.datagrams is not None:
                 self.datagrams.close(why)
             self._actions.drain(why)
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_exception(self.reason or LinkError(why, link=self._link.name))
-                    answer.exception()  # whoever waited may be gone: then this is not an accident
+            self.questions.close(self.reason or LinkError(why, link=self._link.name))
             self._prober.end()
 
     def end(self, reason: LinkError | BoardError | None = None) -> None:
@@ -200,39 +191,6 @@ class Conversation:
     def put_piece(self, piece: m.PutBlob) -> None:
         """Queue a piece of a file; it waits for its turn between the actions."""
         self._writer.put_piece(piece)
-
-    def take_request(self) -> int:
-        """A fresh request number."""
-        self._requests += 1
-        return self._requests
-
-    async def ask(self, message: m.Message, key: tuple[str, Any], limit: Ns) -> Any:  # noqa: ANN401 - a message
-        """Send, and wait for the answer at most ``limit``; on a lossy line ask again every second or so.
-
-        Raises:
-            BoardError: the agent refused, or there was no answer in time.
-            LinkError: the link was lost.
-        """
-        self.say(message)
-        return await self.answer(key, limit, again=message)
-
-    async def answer(self, key: tuple[str, Any], limit: Ns, again: m.Message | None = None) -> Any:  # noqa: ANN401
-        """Wait for an answer; see `ask`."""
-        if self._ended.is_set():
-            raise LinkError("the link was lost", link=self._link.name)
-        answer = self._answers[key] = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(limit / S):
-                while not answer.done():
-                    await asyncio.wait((answer,), timeout=1.0 if self._lossy else None)
-                    if self._lossy and again is not None and not answer.done():
-                        self.say(again)
-                return answer.result()
-        except TimeoutError as error:
-            raise BoardError(f"no answer within {limit / S:g} s", board=self._board) from error
-        finally:
-            if self._answers.get(key) is answer:
-                del self._answers[key]
 
     async def probe(self, count: int) -> ev.NetworkSeen | None:
         """Exchange clock probes; the network as they saw it, ``None`` if none came back."""
@@ -355,11 +313,8 @@ class Conversation:
     def _failed(self, message: m.Failed) -> None:
         if message.of == "action":
             self._actions.failed(message)
-            return
-        answer = self._answers.get(("request", message.number))
-        if answer is not None and not answer.done():
-            text = f"{message.code}: {message.text}"
-            answer.set_exception(BoardError(text, board=self._board, traceback=message.traceback))
+        else:
+            self.questions.refused(message)
 
     def _power(self, message: m.PowerSamples) -> None:
         facts = self.welcome.facts if self.welcome is not None else {}
@@ -367,12 +322,3 @@ class Conversation:
 
     def _logged(self, message: m.Log) -> None:
         _log.log(message.level, "%s: %s", self._board, message.text)
-
-    def _blob(self, message: m.BlobState) -> None:
-        self.blobs[message.sha256] = message
-        self._answer(("blob", message.sha256), message)
-
-    def _answer(self, key: tuple[str, Any], message: m.Message) -> None:
-        answer = self._answers.get(key)
-        if answer is not None and not answer.done():
-            answer.set_result(message)

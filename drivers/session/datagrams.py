@@ -77,11 +77,11 @@ class Datagrams(asyncio.DatagramProtocol):
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
 
-    async def open(self, ask: Callable[..., Awaitable[Any]], number: int) -> None:
+    async def open(self, ask: Callable[[Callable[[int], m.Message], Ns], Awaitable[Any]]) -> None:
         """Agree on a key and see whether datagrams get through; ``why_not`` says how it went.
 
         Args:
-            ask: `drivers.session.conversation.Conversation.ask`. number: a fresh request number.
+            ask: `drivers.session.questions.Questions.ask`.
 
         Raises:
             LinkError: the reliable session was lost meanwhile.
@@ -95,7 +95,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._sealer = Sealer(ChaCha20Poly1305(key), TO_BOARD)
         self._opener = Opener(ChaCha20Poly1305(key), TO_HOST)
         try:
-            reply = await ask(m.OpenDatagrams(number, key, self._options.address), ("request", number), _ASK)
+            reply = await ask(lambda number: m.OpenDatagrams(number, key, self._options.address), _ASK)
         except BoardError as error:
             self.why_not = error.message
             return

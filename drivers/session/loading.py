@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from drivers.boards.composition import Composition
     from drivers.session.conversation import Conversation
     from testbed.model.lab import BoardSpec
+    from testbed.units import Ns
 
 _WINDOW_PIECES = 8  # on a lossy line one at a time: it costs 5 % there and loses no more than one
 _RATE_FROM_BYTES = 64 * 1024
@@ -55,25 +56,22 @@ class Loader:
         limit = self._parts.common.load_timeout_ms * MS
         for old in evict:
             self.resident.pop(old, None)
-            number = talk.take_request()
-            await talk.ask(m.UnloadModel(number, old), ("request", number), limit)
+            await self._unload(talk, old, limit)
         for path, sha256 in zip(files.paths, files.sha256, strict=True):
             await self._upload(talk, path, sha256)
         options = dict(files.options)
         if self._parts.load_options is not None:
             options |= self._parts.load_options(files)
-        number = talk.take_request()
-        order = m.LoadModel(
-            number, model, files.sha256, self._parts.runtime or files.runtime, options, instances
+        runtime = self._parts.runtime or files.runtime
+        loaded: m.Loaded = await talk.questions.ask(
+            lambda number: m.LoadModel(number, model, files.sha256, runtime, options, instances), limit
         )
-        loaded: m.Loaded = await talk.ask(order, ("request", number), limit)
         if not loaded.ok:
             raise BoardError(f"{model} could not be loaded: {loaded.text}", board=self._spec.id)
         self._bytes[model] = loaded.memory_bytes
         used = loaded.memory_bytes + sum(self._bytes.get(name, 0) for name in self.resident if name != model)
         if self._spec.memory_bytes is not None and used > self._spec.memory_bytes:
-            number = talk.take_request()
-            await talk.ask(m.UnloadModel(number, model), ("request", number), limit)
+            await self._unload(talk, model, limit)
             self.resident.pop(model, None)
             raise BoardError(
                 f"{model} does not fit: {used} of {self._spec.memory_bytes} bytes",
@@ -93,14 +91,16 @@ class Loader:
             await self.load(talk, model, instances)
         return tuple(self.resident.items())
 
+    async def _unload(self, talk: Conversation, model: str, limit: Ns) -> None:
+        await talk.questions.ask(lambda number: m.UnloadModel(number, model), limit)
+
     async def _upload(self, talk: Conversation, path: Path, sha256: str) -> None:
         """Bring one file to the board unless it is there.
 
         A board that dropped a damaged file, or a line that lost a piece, is asked how much it has, and the upload
         goes on from there.
         """
-        key = ("blob", sha256)
-        state: m.BlobState = await talk.ask(m.AskBlob(sha256), key, _STALL)
+        state = await talk.questions.ask_file(sha256, _STALL)
         if state.complete:
             return
         data = await asyncio.to_thread(_read_checked, path, sha256, self._spec.id)
@@ -119,7 +119,6 @@ class Loader:
         self, talk: Conversation, data: bytes, state: m.BlobState, sha256: str
     ) -> m.BlobState:
         """Send from where the board stands, a window at a time; the last state it told."""
-        key = ("blob", sha256)
         size, total = self._parts.piece_bytes, len(data)
         window = size * (1 if self._parts.lossy else _WINDOW_PIECES)
         patience = _STALL
@@ -130,8 +129,7 @@ class Loader:
             # All bytes are there but the file was never completed (an agent that died in between): an empty
             # piece has the agent check, complete or drop it.
             talk.put_piece(m.PutBlob(sha256, total, have, b""))
-            await talk.answer(key, patience)
-            return talk.blobs[sha256]
+            return await talk.questions.hear_of_file(sha256, patience)
         first: tuple[int, float] | None = None
         while have < total:
             while sent < total and sent - have < window:
@@ -139,12 +137,11 @@ class Loader:
                 talk.put_piece(m.PutBlob(sha256, total, sent, part))
                 sent += len(part)
             try:
-                await talk.answer(key, patience)
+                state = await talk.questions.hear_of_file(sha256, patience)
             except BoardError:
                 if self._parts.lossy:
-                    return await self._ask(talk, sha256)
+                    return await talk.questions.ask_file(sha256, _STALL)
                 raise
-            state = talk.blobs[sha256]  # several answers may have come at once
             if state.have <= have or state.text:
                 return state
             have = state.have
@@ -152,16 +149,12 @@ class Loader:
             self._tell_rate(talk, have - first[0], time.perf_counter() - first[1])
             if state.complete:
                 return state
-        return await self._ask(talk, sha256)
+        return await talk.questions.ask_file(sha256, _STALL)
 
     def _tell_rate(self, talk: Conversation, size: int, took: float) -> None:
         """Between two acknowledgements the round trip cancels out; what was too quick to time tells nothing."""
         if self._parts.line_bytes_per_s is None and size >= _RATE_FROM_BYTES and took >= _RATE_FROM_S:
             talk.set_rate(size / took)
-
-    async def _ask(self, talk: Conversation, sha256: str) -> m.BlobState:
-        state: m.BlobState = await talk.ask(m.AskBlob(sha256), ("blob", sha256), _STALL)
-        return state
 
 
 def _read_checked(path: Path, sha256: str, board: str) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from drivers.boards.composition import CommonOptions, Composition
 from drivers.session.conversation import Conversation
-from testbed.errors import BoardError, LinkError
+from testbed.errors import LinkError
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Item
 from testbed.wire import messages as m
@@ -169,7 +169,7 @@ async def test_loss_of_the_link_fails_everything_once(far_side):
         for action in range(6):
             talk.infer(infer(action), ONE, ())
         await until(lambda: len(of(events, ev.Sent)) == 4)
-        asking = asyncio.ensure_future(talk.ask(m.AskBlob("0" * 64), ("blob", "0" * 64), 5_000_000_000))
+        asking = asyncio.ensure_future(talk.questions.ask_file("0" * 64, 5_000_000_000))
         await asyncio.sleep(0)
         far_side.die()
         with pytest.raises(LinkError):
@@ -198,20 +198,7 @@ async def test_what_cannot_be_carried_out_is_refused_at_once(far_side):
     async with conversing(far_side, []) as talk:
         assert "layers" in talk.infer(infer(1, layers=(0, 1)), ONE, ())
         assert "1 items were ordered with 2 inputs" in talk.infer(infer(1), np.zeros((2, 4), np.uint8), ())
-        assert talk.in_flight == 0
-
-
-async def test_requests_are_answered_refused_or_given_up(far_side):
-    far_side.replies[m.UnloadModel] = lambda x: [m.Failed("request", x.request, "model", "not there", "tb")]
-    far_side.replies[m.Settings] = lambda x: [m.SettingsReply(x.request, True, "2", "")]
-    async with conversing(far_side, []) as talk:
-        reply = await talk.ask(m.Settings(1, "power-mode", ""), ("request", 1), 10**9)
-        assert reply.value == "2"
-        with pytest.raises(BoardError, match="not there") as caught:
-            await talk.ask(m.UnloadModel(2, "x"), ("request", 2), 10**9)
-        assert caught.value.traceback == "tb"
-        with pytest.raises(BoardError, match="no answer"):
-            await talk.ask(m.LoadModel(3, "x", (), "echo", {}, 1), ("request", 3), 50_000_000)
+        assert len(talk._actions.ledger) == 0
 
 
 async def test_a_cancel_overtakes_a_large_input(far_side):

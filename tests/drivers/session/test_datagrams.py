@@ -64,8 +64,8 @@ class Board(asyncio.DatagramProtocol):
     def connection_made(self, transport):
         self.transport = transport
 
-    async def reply(self, message, key, limit):
-        assert key == ("request", message.request)
+    async def reply(self, make, limit):
+        message = make(5)
         self.opener = Opener(ChaCha20Poly1305(message.key), TO_BOARD)
         self.sealer = Sealer(ChaCha20Poly1305(message.key), TO_HOST)
         host, port = self.transport.get_extra_info("sockname")
@@ -120,7 +120,7 @@ def done(number, lost=0):
 async def test_an_order_goes_out_in_packets_and_its_answer_is_heard(board, make):
     channel, fates = make()
     assert channel.why_not == "it is not open"
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     assert channel.why_not == ""
     for number in (1, 2):  # encoded by a thread; then from what was kept, at once
         channel.send(flight(number))
@@ -144,7 +144,7 @@ async def test_an_order_goes_out_in_packets_and_its_answer_is_heard(board, make)
 
 async def test_packets_are_paced(board, make):
     channel, fates = make(LossyOptions(units=1, packet_bytes=192, pace_mbit=0.1))
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     channel.send(flight())
     await fates.next()
     first = await asyncio.wait_for(board.packets.get(), LIMIT_S)
@@ -157,7 +157,7 @@ async def test_packets_are_paced(board, make):
 
 async def test_what_has_settled_is_not_sent_any_more(board, make):
     channel, fates = make(LossyOptions(units=1, packet_bytes=192, pace_mbit=0.05))
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     channel.send(flight())
     await fates.next()
     fates.settled.add(1)
@@ -170,7 +170,7 @@ async def test_what_has_settled_is_not_sent_any_more(board, make):
 
 async def test_forged_datagrams_are_ignored(board, make):
     channel, fates = make()
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     stranger = Sealer(ChaCha20Poly1305(bytes(32)), TO_HOST)
     content = answers(1, done(1))[0]
     board.transport.sendto(stranger.seal(content), board.peer)
@@ -190,38 +190,38 @@ async def test_forged_datagrams_are_ignored(board, make):
 async def test_why_there_is_no_channel(board, make, monkeypatch, why):
     monkeypatch.setattr("drivers.session.datagrams._HELLO_S", 0.01)
 
-    async def ask(message, key, limit):
+    async def ask(make, limit):
         if why == "refuses":
-            return m.DatagramsOpen(message.request, False, "", 0, "not installed: Pillow")
+            return m.DatagramsOpen(make(5).request, False, "", 0, "not installed: Pillow")
         if why == "silent":
             raise BoardError("no answer within 10 s", board="b")
-        return await board.reply(message, key, limit)
+        return await board.reply(make, limit)
 
     async def nowhere(host, port):
         raise OSError("no relay")
 
     board.deaf = why == "deaf"
     channel, _ = make(between=nowhere if why == "nowhere" else None)
-    await channel.open(ask, 5)
+    await channel.open(ask)
     said = {"deaf": "firewall", "refuses": "Pillow", "silent": "no answer", "nowhere": "no relay"}[why]
     assert said in channel.why_not
 
 
 async def test_what_cannot_be_encoded_or_packed_fails_with_the_reason(board, make):
     channel, fates = make()
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     channel.send(flight(1, np.zeros((1, 5), np.uint8)))
     assert "no picture" in (await fates.next())[1]
     noise = np.random.default_rng(1).integers(0, 255, (1, 1, 64, 64), np.uint8)
     large, told = make(LossyOptions(packet_bytes=128))
-    await large.open(board.reply, 6)
+    await large.open(board.reply)
     large.send(flight(2, noise))
     assert "restart markers" in (await told.next())[1]
 
 
 async def test_a_closed_channel_says_why(board, make):
     channel, _ = make()
-    await channel.open(board.reply, 5)
+    await channel.open(board.reply)
     channel.close("the board was closed")
     assert channel.why_not == "the board was closed"
     channel.error_received(OSError("refused"))
