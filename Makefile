@@ -6,11 +6,15 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EXPERIMENT ?= experiments/00-hello
 
 .DELETE_ON_ERROR:
-.PHONY: run test check format bench pynq lock clean help
+.PHONY: run test check test-live test-rest format bench pynq lock clean help
+
+# What plays boards, lines and runs against the clock; with `make -j2 test` everything else goes on beside it, behind it.
+LIVE := tests/flow tests/experiments tests/testbed/cli tests/testbed/coordinator tests/testbed/test_blocking.py \
+  tests/testbed/test_pytest_plugin.py $(addprefix tests/drivers/,agent boards links session virtual)
 
 help:
 	@echo "make run    run $(EXPERIMENT) on virtual boards (installs what it needs first)"
-	@echo "make test   all checks and all tests"
+	@echo "make test   all checks and all tests (with -j2: side by side)"
 	@echo "make check  format, lint, types and import rules"
 	@echo "make bench  how fast the testbed itself is"
 	@echo "make pynq   an environment with the pynq package, for the tests of simulated PYNQ boards"
@@ -20,8 +24,13 @@ help:
 run: $(VENV)/.stamp-run
 	$(BIN)/testbed run $(EXPERIMENT) --gap
 
-test: check
-	$(BIN)/python -m pytest
+test: check test-live test-rest
+
+test-live: $(VENV)/.stamp-dev
+	$(BIN)/python -m pytest $(LIVE)
+
+test-rest: $(VENV)/.stamp-dev
+	nice -n 19 $(BIN)/python -m pytest $(addprefix --ignore=,$(LIVE))
 
 check: $(VENV)/.stamp-dev
 	$(BIN)/ruff format --check .

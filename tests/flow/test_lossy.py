@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REQUESTS = 120
-BUCKETS = (0.13, 0.26)
+BUCKETS = (0.26,)
 LAB = """
 schema = 1
 name = "lossy"

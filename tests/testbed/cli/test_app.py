@@ -50,7 +50,7 @@ def test_version_starts_fast():
 
 @pytest.mark.parametrize("args", [("nonsense",), ("version", "--nonsense"), ("compare", "one")])
 def test_wrong_usage_is_2(args):
-    done = invoke(*args)
+    done = call(*args)
     assert done.returncode == 2
     assert done.stdout == ""
 

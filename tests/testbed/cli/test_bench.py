@@ -9,7 +9,7 @@ from drivers.virtual.meters.serving import TcpServing
 from testbed.cli import bench
 from testbed.cli.door import Exit
 from testbed.errors import ConfigError
-from tests.testbed.cli.conftest import call, invoke
+from tests.testbed.cli.conftest import call
 
 
 def test_boards_lists_the_lab_and_the_drivers(experiment):
@@ -25,7 +25,7 @@ def test_boards_shows_a_kind_nobody_drives(tmp_path):
     lab = tmp_path / "lab.toml"
     lab.write_text('schema = 1\nname = "x"\n[boards.b]\nkind = "toaster"\nsite = "edge"\nmodels = []\n')
     assert "no such driver" in call("boards", "--lab", lab).stdout
-    done = invoke("doctor", "--lab", lab)
+    done = call("doctor", "--lab", lab)
     assert done.returncode == Exit.USAGE
     assert "boards.b.kind" in done.stderr
 
@@ -44,7 +44,7 @@ def test_boards_shows_instruments_nobody_drives(tmp_path):
 
 
 def test_doctor_examines_one_board_and_finds_nothing(experiment):
-    done = invoke("doctor", "near", "--lab", experiment / "lab.toml", "--json")
+    done = call("doctor", "near", "--lab", experiment / "lab.toml", "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["ok"] is True
@@ -60,7 +60,7 @@ def test_doctor_says_what_is_wrong_and_what_to_do(tmp_path):
         'schema = 1\nname = "x"\n[boards.gone]\nkind = "serial"\nsite = "edge"\nmodels = ["cnn-tiny"]\n'
         f'port = "{tmp_path}/no-such-port"\nwait_s = 0.1\n'
     )
-    done = invoke("doctor", "--lab", lab)
+    done = call("doctor", "--lab", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "no-such-port" in done.stdout
     assert "failed" in done.stdout
@@ -79,10 +79,10 @@ def test_doctor_examines_the_meters_beside_a_board(experiment, tmp_path):
         assert json.loads(shown.stdout)["boards"]["near"]["meters"] == {"psu": "scpi"}
         assert json.loads(shown.stdout)["boards"]["near"]["switches"] == {"plug": "command"}
         assert "psu, plug" in call("boards", "--lab", lab).stdout
-        document = json.loads(invoke("doctor", "near", "--lab", lab, "--json").stdout)
+        document = json.loads(call("doctor", "near", "--lab", lab, "--json").stdout)
         (step,) = [step for step in document["boards"]["near"] if step["step"] == "meter psu"]
         assert (step["state"], "input 7.5 W" in step["finding"]) == ("ok", True)
-    done = invoke("doctor", "near", "--lab", lab)
+    done = call("doctor", "near", "--lab", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "cannot be reached" in done.stdout
 

@@ -14,7 +14,7 @@ from testbed.coordinator.lease_store import LeaseStore
 from testbed.errors import ConfigError
 from testbed.model.lease import Holder
 from testbed.units import S
-from tests.testbed.cli.conftest import invoke
+from tests.testbed.cli.conftest import call
 
 BOB = Holder(user="bob", host="lab9", pid=22)
 LAB = """
@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> LeaseStore:
 
 
 def rows(lab: Path) -> dict[str, dict[str, object]]:
-    done = invoke("boards", "--lab", lab, "--json")
+    done = call("boards", "--lab", lab, "--json")
     assert done.returncode == 0, done.stderr
     return {name: row["lease"] for name, row in json.loads(done.stdout)["boards"].items()}
 
@@ -75,7 +75,7 @@ def test_boards_shows_who_holds_what_without_making_anything(lab: Path, store: L
     assert isinstance(held, dict)
     assert (held["user"], held["pid"], held["purpose"]) == ("bob", 22, "run x")
     assert 3500 < held["left_s"] <= 3600
-    text = invoke("boards", "--lab", lab).stdout
+    text = call("boards", "--lab", lab).stdout
     assert "bob@lab9 process 22" in text
     assert "soldering" in text
 
@@ -106,7 +106,7 @@ def test_a_board_whose_driver_cannot_be_built_is_listed_all_the_same(lab: Path) 
 
 
 def test_acquire_and_release(lab: Path, store: LeaseStore) -> None:
-    done = invoke("acquire", f"{lab}/orin", f"{lab}/mcu", "--for", "30m", "--purpose", "fan test", "--json")
+    done = call("acquire", f"{lab}/orin", f"{lab}/mcu", "--for", "30m", "--purpose", "fan test", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["reserved"] == ["shared/orin", "shared/mcu"]
     boards, now = store.read()
@@ -115,32 +115,32 @@ def test_acquire_and_release(lab: Path, store: LeaseStore) -> None:
         MCU: "fan test",
     }
     assert boards[ORIN].reserved.until - now.boot > 29 * 60 * S  # type: ignore[union-attr]
-    assert invoke("release", lab, cwd=lab.parent).returncode == 0
+    assert call("release", lab, cwd=lab.parent).returncode == 0
     assert all(board.reserved is None for board in store.read()[0].values())
 
 
 def test_release_names_the_run_that_still_has_the_board(lab: Path, store: LeaseStore) -> None:
     store.acquire({ORIN: "orin"}, BOB, "run x", 3600 * S)
-    done = invoke("release", f"{lab}/orin")
+    done = call("release", f"{lab}/orin")
     assert done.returncode == 0, done.stderr
     assert "but shared/orin is still held by bob@lab9 process 22 (run x)" in done.stdout
     assert store.read()[0][ORIN].held is not None
-    document = json.loads(invoke("release", f"{lab}/orin", "--json").stdout)
+    document = json.loads(call("release", f"{lab}/orin", "--json").stdout)
     assert list(document["held"]) == ["shared/orin"]
-    assert json.loads(invoke("release", lab, "--force", "--json").stdout)["held"] == {}
+    assert json.loads(call("release", lab, "--force", "--json").stdout)["held"] == {}
 
 
 def test_what_somebody_else_has_is_refused_with_his_name_all_or_none(lab: Path, store: LeaseStore) -> None:
     store.reserve({MCU: "mcu"}, BOB, "soldering", 3600 * S)
-    done = invoke("acquire", lab)
+    done = call("acquire", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "shared/mcu is reserved by bob@lab9 (soldering)" in done.stderr
     assert ORIN not in store.read()[0]
-    done = invoke("release", f"{lab}/mcu")
+    done = call("release", f"{lab}/mcu")
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "--force" in done.stderr
-    assert invoke("release", f"{lab}/mcu", "--force").returncode == 0
-    assert invoke("acquire", lab).returncode == 0
+    assert call("release", f"{lab}/mcu", "--force").returncode == 0
+    assert call("acquire", lab).returncode == 0
 
 
 def test_waiting_ends_when_the_board_is_free(lab: Path, store: LeaseStore) -> None:
@@ -162,18 +162,18 @@ def test_waiting_ends_when_the_board_is_free(lab: Path, store: LeaseStore) -> No
 
 def test_doctor_keeps_off_a_board_that_is_in_use(lab: Path, store: LeaseStore) -> None:
     store.acquire({ORIN: "orin"}, BOB, "run x", 3600 * S)
-    done = invoke("doctor", "orin", "--lab", lab)
+    done = call("doctor", "orin", "--lab", lab)
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "orin is held by bob" in done.stderr
-    done = invoke("doctor", "orin", "--lab", lab, "--wait", "0.2")
+    done = call("doctor", "orin", "--lab", lab, "--wait", "0.2")
     assert done.returncode == Exit.INFRASTRUCTURE
     assert "waiting: orin is held by bob" in done.stderr
 
 
 def test_what_is_not_there_or_not_shared_is_said(lab: Path) -> None:
-    assert "Did you mean 'orin'" in invoke("acquire", f"{lab}/orim").stderr
-    assert 'lease = "NAME"' in invoke("acquire", f"{lab}/here").stderr
-    assert "nothing to lease" in invoke("acquire", "virtual").stderr
+    assert "Did you mean 'orin'" in call("acquire", f"{lab}/orim").stderr
+    assert 'lease = "NAME"' in call("acquire", f"{lab}/here").stderr
+    assert "nothing to lease" in call("acquire", "virtual").stderr
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["99999d", "30.01d", "721h", "9" * 400 + "s"])
 def test_nobody_reserves_a_board_for_years(lab: Path, store: LeaseStore, text: str) -> None:
-    done = invoke("acquire", f"{lab}/orin", "--for", text)
+    done = call("acquire", f"{lab}/orin", "--for", text)
     assert done.returncode == Exit.USAGE
     assert "Give up to 30d" in done.stderr
     assert not store.folder.exists()

@@ -42,7 +42,7 @@ def test_a_fresh_machine_scouts_first_then_plays_live_then_models(place) -> None
 def test_virtual_time_takes_the_latest_live_run_and_says_which(place, experiment) -> None:
     folder, document, _ = place
     live = Path(document["run"])
-    done = invoke("run", experiment, "--virtual-time", "--out", "runs/again", "--json", cwd=folder)
+    done = call("run", experiment, "--virtual-time", "--out", "runs/again", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert f"as seen by {live}, the latest live run" in done.stderr
     shown = call("gap", live, "runs/again", cwd=folder)
