@@ -28,7 +28,8 @@ from testbed.campaign.design import design
 from testbed.campaign.pages import first_page
 from testbed.campaign.policies import calibrated
 from testbed.campaign.spec import read_campaign
-from testbed.campaign.virtual import VirtualLab, play_virtual
+from testbed.campaign.virtual import play_virtual
+from testbed.campaign.virtual_lab import VirtualLab
 from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import parse_lab, read_toml
 from testbed.coordinator.modelled import LinkModel, ModelledBoard

@@ -9,7 +9,7 @@ import msgspec
 
 from testbed.campaign.bench import profile_lookup
 from testbed.campaign.pages import model_hash, profile_hash
-from testbed.campaign.virtual import VirtualLab
+from testbed.campaign.virtual_lab import VirtualLab
 from testbed.errors import ConfigError, StoreError
 from testbed.measure.environment import cpu_model, host_id
 from testbed.store.provenance import host_facts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from testbed.store.writer import write_atomically
+from testbed.store.durable import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from testbed.errors import StoreError
+from testbed.store.durable import write_atomically
 from testbed.store.provenance import git_state, versions
-from testbed.store.writer import write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,7 +24,7 @@ from testbed.errors import ConfigError
 from testbed.model.energy import UNKNOWN_METER, PowerTrace
 from testbed.model.meter import MeterTraits
 from testbed.model.origin import Origin
-from testbed.store.writer import write_atomically
+from testbed.store.durable import write_atomically
 from testbed.units import Ns
 
 if TYPE_CHECKING:

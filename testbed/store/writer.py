@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from testbed.errors import StoreError
+from testbed.store.durable import write_all, write_atomically
+from testbed.store.event_log import EventLog
 from testbed.store.provenance import sha256_of
-from testbed.store.schema import Footer, Header, Logged, TrialEnd, TrialStart
+from testbed.store.schema import Footer, Header, TrialEnd, TrialStart
 from testbed.store.versions import load_header
 
 if TYPE_CHECKING:
@@ -27,9 +29,7 @@ if TYPE_CHECKING:
     from testbed.store.schema import Entry
 
 AT_ONCE = 64
-"""Entries encoded together, of an event log and of a buffered journal; either may lose its tail in a crash."""
-
-_NO_LENGTH = bytes(4)
+"""Entries of a buffered journal encoded together; it may lose its tail in a crash."""
 
 BLOCK_BYTES = 256 * 1024
 """What a buffered journal collects before it writes."""
@@ -154,51 +154,6 @@ class RunWriter:
             self.close()
 
 
-class EventLog:
-    """Everything that happened to the core in one attempt, for replay: length-prefixed MessagePack.
-
-    JSON would not do: thresholds and rates may be infinite.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Create the file."""
-        self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-        self._waiting: list[Logged] = []
-        self._encoder = msgspec.msgpack.Encoder()
-
-    def write(self, entry: Logged) -> None:
-        """Append one event or decision; encoded together with others, when there are enough of them."""
-        self._waiting.append(entry)
-        if len(self._waiting) >= AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand everything to the kernel.
-
-        Raises:
-            StoreError: the disk is full or gone.
-        """
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            block = bytearray()
-            for entry in waiting:
-                at = len(block)
-                block += _NO_LENGTH
-                self._encoder.encode_into(entry, block, -1)
-                block[at : at + 4] = (len(block) - at - 4).to_bytes(4, "little")
-            _write_all(self._fd, block, self.path)
-
-    def close(self) -> None:
-        """Flush and let go; idempotent."""
-        if self._fd >= 0:
-            try:
-                self.flush()
-            finally:
-                os.close(self._fd)
-                self._fd = -1
-
-
 class TrialWriter:
     """Journal and event log of one attempt; a ``RecordSink`` and a context manager.
 
@@ -241,7 +196,7 @@ class TrialWriter:
 
     def _flush(self) -> None:
         block, self._block = self._block, bytearray()
-        _write_all(self._fd, block, self.path)
+        write_all(self._fd, block, self.path)
         # Only the footer needs the hash: of single records it is taken together, while nobody waits for one.
         self._unhashed += block
         if len(self._unhashed) >= BLOCK_BYTES:
@@ -316,51 +271,8 @@ def _lock(folder: Path) -> int:
     return fd
 
 
-def _write_all(fd: int, data: bytes | bytearray, path: Path) -> None:
-    """Hand all bytes to the kernel."""
-    try:
-        written = os.write(fd, data)
-        while written < len(data):
-            with memoryview(data) as view:
-                written += os.write(fd, view[written:])
-    except OSError as error:
-        raise StoreError(f"cannot be written: {error.strerror}", file=path) from error
-
-
 def _pretty(value: Any) -> bytes:  # noqa: ANN401 - any Struct
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write the whole file or leave the old one: temporary file, fsync, rename, fsync of the folder.
-
-    Raises:
-        StoreError: the folder cannot be written, or the disk is full or gone.
-    """
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            _write_all(fd, data, partial)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-def cannot_write(path: Path, error: OSError) -> StoreError:
-    """What to say of a file that cannot be made or written."""
-    return StoreError(
-        f"cannot be written: {error.strerror}", file=path, cure="Choose a folder that may be written"
-    )
 
 
 def _hashes_before(folder: Path, fresh: dict[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from testbed.campaign.bench import profile_lookup
-from testbed.campaign.virtual import VirtualLab
+from testbed.campaign.virtual_lab import VirtualLab
 from testbed.coordinator.modelled import LinkModel
 from testbed.errors import ConfigError
 from testbed.model.profile import ProfileBook

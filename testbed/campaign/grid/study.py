@@ -23,7 +23,7 @@ from testbed.campaign.grid.redraw import redrawn, with_known_accuracies
 from testbed.campaign.grid.tally import GridRow, Tally
 from testbed.campaign.policies import calibrated, make_policy
 from testbed.campaign.spec import Calibration, Campaign, Measure
-from testbed.campaign.virtual import VirtualLab, known_events, modelled_boards
+from testbed.campaign.virtual_lab import VirtualLab, known_events, modelled_boards
 from testbed.coordinator.boards import board_setups
 from testbed.coordinator.core import Core
 from testbed.coordinator.labfile import read_lab, read_toml

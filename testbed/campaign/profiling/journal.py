@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from testbed.campaign.profiling.plan import Cell, Plan
 from testbed.errors import StoreError
-from testbed.store.writer import cannot_write
+from testbed.store.durable import cannot_write
 from testbed.units import Ns
 
 if TYPE_CHECKING:

@@ -7,13 +7,10 @@ from pathlib import Path
 import pytest
 
 from testbed import resources
-from testbed.campaign.earlier import latest_live_run
-from testbed.campaign.virtual import VirtualLab, run_in_virtual_time
-from testbed.coordinator.labfile import read_lab
-from testbed.errors import ConfigError
+from testbed.campaign.virtual import run_in_virtual_time
 from testbed.model.origin import Origin
 from testbed.store.reader import read_run
-from tests.testbed.campaign.test_earlier import DATA, write_live
+from tests.testbed.campaign.test_earlier import write_live
 
 CAMPAIGN = """
 schema = 1
@@ -39,26 +36,6 @@ def live(tmp_path: Path) -> Path:
 def thousand(tmp_path: Path) -> Path:
     (tmp_path / "campaign.toml").write_text(CAMPAIGN.format(lab=resources.lab("thousand")))
     return tmp_path
-
-
-def test_of_one_table_every_board_is_as_the_one_that_was_seen(live: Path) -> None:
-    lab = read_lab(resources.lab("thousand"))
-    known = VirtualLab.seen_by(read_run(live), lab)
-    assert len(known.links) == 1000
-    seen = read_run(live).header.known
-    assert known.profiles.rows["mcu-349", "cnn-tiny"] == seen["mcu"]["cnn-tiny"]
-    assert ("mcu", "cnn-tiny") not in known.profiles.rows
-    assert latest_live_run(live.parent, lab, DATA) == live
-
-
-def test_a_table_that_no_run_knows_is_said(live: Path, tmp_path: Path) -> None:
-    file = tmp_path / "other.toml"
-    file.write_text(
-        'schema = 1\nname = "o"\n[boards.x]\nkind = "local"\nsite = "dc"\nmodels = ["resnet8"]\ncount = 2'
-    )
-    with pytest.raises(ConfigError, match="boards.x-0: the run in .* holds no profile of resnet8"):
-        VirtualLab.seen_by(read_run(live), read_lab(file))
-    assert latest_live_run(live.parent, read_lab(file), DATA) is None
 
 
 def test_a_thousand_boards_repeat_to_the_byte_but_for_the_clock_on_the_wall(

@@ -13,9 +13,10 @@ from testbed.model.event import Tick
 from testbed.model.record import TrialStatus
 from testbed.report.json import to_json
 from testbed.report.tables import analyse
+from testbed.store.event_log import EventLog
 from testbed.store.reader import Damage, read_attempt, read_events, read_journal, read_run
 from testbed.store.schema import LOAD
-from testbed.store.writer import EventLog, RunWriter
+from testbed.store.writer import RunWriter
 from tests.testbed.store.synthetic import header, start, write_run, write_trial
 
 GOLDEN = Path(__file__).resolve().parents[2] / "data" / "run-schema1"

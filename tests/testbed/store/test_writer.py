@@ -15,11 +15,9 @@ import numpy as np
 import pytest
 
 from testbed.errors import StoreError
-from testbed.model.action import Decision, ExitRule, Infer, Item
-from testbed.model.event import NetworkSeen, Tick
 from testbed.model.record import TrialStatus
-from testbed.store.reader import read_events, read_run
-from testbed.store.schema import Decided, Footer, Note
+from testbed.store.reader import read_run
+from testbed.store.schema import Footer, Note
 from testbed.store.writer import AT_ONCE, BLOCK_BYTES, RunWriter
 from tests.testbed.store.synthetic import header, record_of, requests_of, start, write_run
 
@@ -120,29 +118,6 @@ def test_the_hash_in_the_footer_is_that_of_the_file_whatever_was_hashed_together
     footer = read_run(tmp_path / "run").footer
     data = (tmp_path / "run/trials/a/attempt-1.jsonl").read_bytes()
     assert footer.sha256 == {"trials/a/attempt-1.jsonl": hashlib.sha256(data).hexdigest()}
-
-
-def test_events_and_decisions_come_back_in_order_with_infinities(tmp_path):
-    order = Infer(id=1, board="b", model="m", batch=(Item(request=1, exit=ExitRule.at(2)),), latest=2**62)
-    log = [
-        NetworkSeen(t=1, board="b", rtt=5, up_bytes_per_s=float("inf"), down_bytes_per_s=1.0),
-        Decided(t=1, decision=Decision(actions=(order,), revisit=9)),
-        Tick(t=9),
-    ]
-    with RunWriter.create(tmp_path / "run", header()) as run, run.begin(start("a", "a", requests=0)) as trial:
-        for entry in log:
-            trial.events.write(entry)
-        trial.end(TrialStatus.OK)
-    assert list(read_events(read_run(tmp_path / "run").trials[0].events_file)) == log
-
-
-def test_events_are_buffered_and_bounded(tmp_path):
-    with RunWriter.create(tmp_path / "run", header()) as run, run.begin(start("a", "a", requests=0)) as trial:
-        for t in range(AT_ONCE - 1):
-            trial.events.write(Tick(t=t))
-        assert trial.events.path.stat().st_size == 0
-        trial.events.write(Tick(t=AT_ONCE))
-        assert trial.events.path.stat().st_size > AT_ONCE
 
 
 def test_a_full_disk_is_a_store_error(tmp_path):

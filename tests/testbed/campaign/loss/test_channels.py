@@ -8,7 +8,7 @@ import pytest
 from testbed.campaign.data import Data
 from testbed.campaign.grid.declared import declared_lab
 from testbed.campaign.loss.channels import channel_of, known_loss, network_loses
-from testbed.campaign.virtual import modelled_boards
+from testbed.campaign.virtual_lab import modelled_boards
 from testbed.coordinator.labfile import read_lab
 from testbed.coordinator.lossy_board import LossyBoard
 from testbed.coordinator.modelled import Flying, LinkModel
