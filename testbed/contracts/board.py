@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import pytest
 
+from testbed.contracts.bounds import run_unblocked
 from testbed.model import event as ev
 from testbed.model.action import Cancel, Infer, Item, Load
 from testbed.model.record import ClockProbe
@@ -112,7 +113,7 @@ class BoardContract:
         return order
 
     def run(self, board: Board, work: Callable[[Listener], Coroutine[Any, Any, None]], *models: str) -> None:
-        """Open, load, work, close; afterwards no action had two fates."""
+        """Open, load, work, close; afterwards no action had two fates, and nothing kept the event loop for long."""
 
         async def whole() -> None:
             heard = Listener()
@@ -130,7 +131,7 @@ class BoardContract:
             doubled = {action: n for action, n in heard.fates().items() if n != 1}
             assert not doubled, f"actions with several fates: {doubled}"
 
-        asyncio.run(whole())
+        run_unblocked(whole(), self.bound_s, "the board")
 
     async def closed(self, board: Board) -> None:
         """Close a board.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.contracts.bounds import run_unblocked
 from testbed.errors import LinkError
 from testbed.model.view import Health
 
@@ -55,9 +56,21 @@ class LinkContract:
                 async with asyncio.timeout(3 * self.bound_s):
                     await work
             finally:
-                await link.close()
+                await self.closed(link)
 
-        asyncio.run(bounded())
+        run_unblocked(bounded(), self.bound_s, "the link")
+
+    async def closed(self, link: Link) -> None:
+        """Close a link.
+
+        Raises:
+            AssertionError: that takes longer than ``bound_s``.
+        """
+        try:
+            async with asyncio.timeout(self.bound_s):
+                await link.close()
+        except TimeoutError:
+            raise AssertionError(f"close did not return within {self.bound_s} s") from None
 
     def test_echoes_every_byte(self, link: Link) -> None:
         """8-bit clean, complete and in order, whatever the size."""

@@ -6,20 +6,17 @@ measures how long anything takes, except against bounds that only a hang reaches
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
+from testbed.contracts.bounds import must_return
 from testbed.errors import MeterError, SampleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Sequence
 
     from testbed.ports import PowerMeter
     from testbed.units import Ns
@@ -46,29 +43,7 @@ class Rig(Protocol):
 
 _CALLS = 20
 """So many ``bound_s`` a whole test may take; none needs as many."""
-
-
-@contextlib.contextmanager
-def must_return(bound_s: float) -> Iterator[None]:
-    """Fail where a call of the meter hangs; in the main thread, and unless another tool's alarm is set already.
-
-    Raises:
-        AssertionError: it took longer than ``bound_s``; the traceback shows where it waited.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
-        yield
-        return
-
-    def rang(_number: int, _frame: FrameType | None) -> None:
-        raise AssertionError(f"no return within {bound_s} s: a call of the meter hangs")
-
-    before = signal.signal(signal.SIGALRM, rang)
-    signal.setitimer(signal.ITIMER_REAL, bound_s)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+_HANGS = "a call of the meter hangs"
 
 
 class MeterContract:
@@ -104,10 +79,10 @@ class MeterContract:
         reason = self.cannot.get(request.node.originalname)
         if reason is not None:
             pytest.skip(reason)
-        with must_return(_CALLS * self.bound_s):
+        with must_return(_CALLS * self.bound_s, _HANGS):
             rig.draw(self.levels[0])
             yield
-        with must_return(_CALLS * self.bound_s):
+        with must_return(_CALLS * self.bound_s, _HANGS):
             meter.stop()
 
     def total_w(self, meter: PowerMeter, watts: Sequence[float]) -> float:

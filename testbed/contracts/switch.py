@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.contracts.bounds import run_unblocked
 from testbed.errors import MeterError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class SwitchContract:
             async with asyncio.timeout(3 * self.bound_s):
                 await work
 
-        asyncio.run(bounded())
+        run_unblocked(bounded(), self.bound_s, "the switch")
 
     def test_on_and_off(self, switch: PowerSwitch, history: Callable[[], list[bool]]) -> None:
         """When an order returns, the output is as ordered."""

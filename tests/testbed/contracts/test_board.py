@@ -58,6 +58,8 @@ class Toy:
         """Tells nothing."""
 
     async def close(self):
+        if self.flaw == "blocks on close":
+            time.sleep(600)  # noqa: ASYNC251 - the fault itself
         await asyncio.sleep(600 if self.flaw == "hangs on close" else 0)
 
 
@@ -123,6 +125,14 @@ def test_a_close_that_hangs_is_noticed():
     contract.bound_s = 0.1
     with pytest.raises(AssertionError, match="close did not return"):
         contract.test_executes_a_batch(Toy("hangs on close"))
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_close_that_blocks_the_event_loop_is_noticed():
+    contract = BoardContract()
+    contract.bound_s = 2.0
+    with pytest.raises(AssertionError, match="the board blocks the event loop"):
+        contract.test_executes_a_batch(Toy("blocks on close"))
 
 
 def test_fates():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -54,6 +55,10 @@ class Loop:
             self.queue = None
 
     async def close(self):
+        if self.flaw == "blocks on close":
+            time.sleep(600)  # noqa: ASYNC251 - the fault itself
+        if self.flaw == "hangs on close":
+            await asyncio.sleep(600)
         if self.flaw == "closes once" and self.queue is None:
             raise LinkError("closed already", link=self.name)
         self.cut()
@@ -90,3 +95,18 @@ def test_a_broken_promise_is_noticed(flaw, test):
 def test_a_link_that_opens_anywhere_is_noticed():
     with pytest.raises(pytest.fail.Exception):
         LinkContract().test_opening_to_nowhere_raises(Loop("opens anywhere", nowhere=True))
+
+
+def test_a_close_that_hangs_is_noticed():
+    contract = LinkContract()
+    contract.bound_s = 0.1
+    with pytest.raises(AssertionError, match="close did not return"):
+        contract.test_writing_before_open_raises(Loop("hangs on close"))
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_a_close_that_blocks_the_event_loop_is_noticed():
+    contract = LinkContract()
+    contract.bound_s = 2.0
+    with pytest.raises(AssertionError, match="the link blocks the event loop"):
+        contract.test_writing_before_open_raises(Loop("blocks on close"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 
 import pytest
 
-from testbed.contracts.meter import MeterContract, must_return
+from testbed.contracts.meter import MeterContract
 from testbed.errors import MeterError, SampleError
 
 
@@ -159,14 +158,6 @@ def test_time_is_bounded():
     assert time.monotonic() - begun < 100 * contract.bound_s
 
 
-@pytest.fixture
-def no_alarm():
-    """Without that of pytest-timeout, by which these tests are bounded otherwise."""
-    left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
-    yield
-    signal.setitimer(signal.ITIMER_REAL, left)
-
-
 @pytest.mark.usefixtures("no_alarm")
 def test_a_read_that_never_returns_is_caught(pytester):
     pytester.makeini("[pytest]\nasyncio_default_fixture_loop_scope = function")
@@ -191,18 +182,3 @@ def test_a_read_that_never_returns_is_caught(pytester):
     done = pytester.runpytest_inprocess("-p", "no:randomly", "-p", "no:timeout", "-k", "test_shows_what")
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(["*a call of the meter hangs*"])
-
-
-@pytest.mark.usefixtures("no_alarm")
-def test_the_alarm_of_another_tool_is_left_alone():
-    rang = []
-    before = signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
-    signal.setitimer(signal.ITIMER_REAL, 600)
-    try:
-        with must_return(0.01):
-            time.sleep(0.05)
-        assert not rang
-        assert signal.getitimer(signal.ITIMER_REAL)[0] > 500
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

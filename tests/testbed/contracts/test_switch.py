@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -26,6 +27,8 @@ class Simple:
             self.states.append(True)
 
     async def off(self):
+        if self.flaw == "blocks":
+            time.sleep(600)  # noqa: ASYNC251 - the fault itself
         self.states.append(False)
 
     async def cycle(self):
@@ -74,3 +77,12 @@ def test_a_broken_promise_is_noticed(flaw, test):
 def test_a_switch_that_fails_silently_is_noticed():
     with pytest.raises(pytest.fail.Exception):
         SwitchContract().test_a_switch_that_cannot_says_so(Simple())
+
+
+@pytest.mark.usefixtures("no_alarm")
+def test_an_order_that_blocks_the_event_loop_is_noticed():
+    contract = SwitchContract()
+    contract.bound_s = 2.0
+    switch = Simple("blocks")
+    with pytest.raises(AssertionError, match="the switch blocks the event loop"):
+        contract.test_on_and_off(switch, lambda: switch.states)
