@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from msgspec import Struct
@@ -23,11 +23,12 @@ from testbed.coordinator.instruments import Instruments
 from testbed.coordinator.inventory import Inventory
 from testbed.coordinator.labfile import read_lab
 from testbed.errors import ConfigError, MeterError, did_you_mean
+from testbed.faults import Faults
 from testbed.loop_thread import LoopThread
 from testbed.model import event as ev
 from testbed.model.action import ExitRule
 from testbed.model.origin import Origin
-from testbed.units import S, from_s, to_ms, to_s
+from testbed.units import S, from_s, to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from testbed.faults import FaultOrders
     from testbed.model.energy import Energy
     from testbed.model.ids import ModelId
     from testbed.model.lab import BoardFacts, BoardSpec
@@ -44,8 +46,8 @@ if TYPE_CHECKING:
 TASK = "image-classification/fashion-mnist"
 OPEN_LIMIT: Ns = 180 * S
 CLOSE_LIMIT: Ns = 30 * S
-FAULT_LIMIT: Ns = 20 * S
-HEAR_LIMIT: Ns = 5 * S
+METER_LIMIT: Ns = 20 * S
+HEAR_S = 5.0
 """Samples come in blocks, and from agents that were cut off for a moment."""
 PROBES = 8
 
@@ -78,65 +80,6 @@ class Metered:
     def __init__(self) -> None:
         """Nothing yet."""
         self.energies: dict[str, Energy] = {}
-
-
-class FaultOrders(Protocol):
-    """What a virtual board lets itself be told; ``Board.faults`` on such a board."""
-
-    async def cut(self, seconds: float = ...) -> None:
-        """Break the link, and refuse it for so long."""
-
-    async def garble(
-        self, count: int = ..., *, flip: bool = ..., towards: Literal["host", "board"] = ...
-    ) -> None:
-        """Put noise on the link, or flip bits of what passes."""
-
-    async def stall(self, seconds: float) -> None:
-        """Carry nothing for so long; nothing is lost."""
-
-    async def step_clock(self, seconds: float) -> None:
-        """Let the board's clock jump."""
-
-    async def kill_agent(self) -> None:
-        """Kill the agent."""
-
-    async def reboot(self) -> None:
-        """Kill everything and start anew, with another boot id and clock."""
-
-
-class Faults:
-    """Breaks a virtual board on order; each call returns once it is broken."""
-
-    def __init__(self, orders: FaultOrders, loop: LoopThread) -> None:
-        """Nothing is broken yet."""
-        self._orders = orders
-        self._loop = loop
-
-    def cut(self, seconds: float = 0.1) -> None:
-        """Break the link, and refuse it for so long."""
-        self._loop.call(self._orders.cut(seconds), FAULT_LIMIT)
-
-    def garble(
-        self, count: int = 16, *, flip: bool = False, towards: Literal["host", "board"] = "host"
-    ) -> None:
-        """Put ``count`` bytes of noise on the link, or flip a bit in so many; ``towards`` host or board."""
-        self._loop.call(self._orders.garble(count, flip=flip, towards=towards), FAULT_LIMIT)
-
-    def stall(self, seconds: float) -> None:
-        """Carry nothing for so long; nothing is lost."""
-        self._loop.call(self._orders.stall(seconds), FAULT_LIMIT)
-
-    def step_clock(self, seconds: float) -> None:
-        """Let the board's clock jump, forwards or, below zero, backwards."""
-        self._loop.call(self._orders.step_clock(seconds), FAULT_LIMIT)
-
-    def kill_agent(self) -> None:
-        """Kill the agent, as ``kill -9`` would."""
-        self._loop.call(self._orders.kill_agent(), FAULT_LIMIT)
-
-    def reboot(self) -> None:
-        """Kill everything and start anew, with another boot id and clock."""
-        self._loop.call(self._orders.reboot(), FAULT_LIMIT)
 
 
 class BlockingBoard:
@@ -239,22 +182,22 @@ class BlockingBoard:
         """
         heard = self._heard = Recorder()
         told = Metered()
-        rest_limit = from_s(rest_s) + FAULT_LIMIT
+        rest_limit = from_s(rest_s) + METER_LIMIT
         try:
-            names = self._loop.call(self._streaming(heard), FAULT_LIMIT)
+            names = self._loop.call(self._streaming(heard), METER_LIMIT)
             before = self._loop.call(self._rest(rest_s), rest_limit)
             begun = time.monotonic_ns()
             yield told
             span = (begun, time.monotonic_ns())
             after = self._loop.call(self._rest(rest_s), rest_limit)
-            self._loop.call(_heard_again(heard, names), FAULT_LIMIT)
+            self._loop.call(heard.until_heard(names, HEAR_S, after=len(heard.power)), METER_LIMIT)
             rests = (before, after) if rest_s else ()
             told.energies = energies_over(self.facts, heard.power, heard.probes, span, rests)
         finally:
             self._heard = None
 
     async def _streaming(self, heard: Recorder) -> set[str]:
-        names = await _heard_again(heard, set())
+        names = await heard.until_heard((), HEAR_S)
         if not names:
             cure = "Give it meter_period_ms in the lab file, or a table in [meters] that feeds it"
             raise MeterError(f"{self.name}: {why_unmetered(self.facts)}", cure=cure)
@@ -277,19 +220,6 @@ class BlockingBoard:
             self._up.set()
         elif isinstance(event, ev.BoardDown):
             self._up.clear()
-
-
-async def _heard_again(heard: Recorder, names: set[str]) -> set[str]:
-    """Wait for a block of each of these meters, of any where none is named, but not for ever; whose came."""
-    known = len(heard.power)
-    came: set[str] = set()
-    with contextlib.suppress(TimeoutError):  # what is missing shows as missing samples
-        async with asyncio.timeout(to_s(HEAR_LIMIT)):
-            while not came or came < names:
-                heard.fresh.clear()
-                await heard.fresh.wait()
-                came = {block.meter for block in heard.power[known:]}
-    return came
 
 
 class BlockingLab:

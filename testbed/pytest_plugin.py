@@ -22,7 +22,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.blocking import BlockingBoard, BlockingLab, Faults
+    from testbed.blocking import BlockingBoard, BlockingLab
+    from testbed.faults import Faults
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

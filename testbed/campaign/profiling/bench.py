@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from testbed.model.record import ClockProbe, PowerSamples
 from testbed.units import Ns, to_s
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from testbed.campaign.data import Data
     from testbed.campaign.profiling.plan import Cell
     from testbed.coordinator.inventory import Inventory
@@ -42,6 +45,24 @@ class Recorder:
             self.fresh.set()
         elif isinstance(event, ClockProbe):
             self.probes.append(event)
+
+    async def until_heard(self, meters: Collection[str], within_s: float, *, after: int = 0) -> set[str]:
+        """Wait until each of these meters, or any where none is named, sent a block; but not for ever.
+
+        Args:
+            after: blocks that do not count, from the first.
+
+        Returns:
+            whose blocks came; what is missing shows as missing samples.
+        """
+        came = {block.meter for block in self.power[after:]}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while not came or came < set(meters):
+                    self.fresh.clear()
+                    await self.fresh.wait()
+                    came = {block.meter for block in self.power[after:]}
+        return came
 
 
 class ProfileBench:

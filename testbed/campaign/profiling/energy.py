@@ -62,7 +62,7 @@ async def meter_cell(bench: ProfileBench, cell: Cell, seconds: float) -> EnergyS
     before = await _rest(bench, rest_s)
     runs, boot = await _work(bench, cell, work_s)
     after = await _rest(bench, rest_s)
-    await _until_heard(bench, len(heard.power), names)
+    await heard.until_heard(names, ARRIVAL_S, after=len(heard.power))
     clocks = fit_clocks(heard.probes)
     edges = np.asarray([min(r.started for r in runs), max(r.finished for r in runs)], dtype=np.int64)
     placed = clocks.convert(bench.board, boot, edges)
@@ -148,20 +148,8 @@ def why_unmetered(facts: BoardFacts) -> str:
 async def _streaming(bench: ProfileBench) -> list[str]:
     """Meters whose samples arrive; waits for the first ones."""
     if bench.facts.facts.get("meter") or bench.facts.meters:
-        await _until_heard(bench, 0, ())
+        await bench.heard.until_heard((), ARRIVAL_S)
     return sorted({block.meter for block in bench.heard.power if block.t})
-
-
-async def _until_heard(bench: ProfileBench, known: int, names: Sequence[str]) -> None:
-    """Wait until each of these meters, or any for none, sent a block after the first ``known``; but not for ever."""
-    heard = bench.heard
-    try:
-        async with asyncio.timeout(ARRIVAL_S):
-            while not (new := {block.meter for block in heard.power[known:]}) or new < set(names):
-                heard.fresh.clear()
-                await heard.fresh.wait()
-    except TimeoutError:
-        return  # what is missing shows as missing samples
 
 
 async def _rest(bench: ProfileBench, seconds: float) -> tuple[Ns, Ns]:
