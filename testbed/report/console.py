@@ -9,7 +9,8 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from testbed.report.layout import main_tables, trials
+from testbed.report.layout import main_tables
+from testbed.report.run_tables import trials
 from testbed.report.table import Table
 
 if TYPE_CHECKING:
