@@ -25,7 +25,8 @@ from drivers.npu.resources import XC7Z020, blocks, counted
 from drivers.npu.rtl import Rtl
 from drivers.npu.simulator import CommandSpan, DdrTiming, Simulator
 from drivers.virtual.pynq.prepare import inputs_of
-from testbed.zoo.catalog import load_catalog, load_graphs, load_samples, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_graphs, load_samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

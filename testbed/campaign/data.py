@@ -8,7 +8,8 @@ import numpy as np
 
 from testbed.errors import ConfigError
 from testbed.model.lab import ModelFiles
-from testbed.zoo.catalog import Catalog, load_catalog, load_graphs, load_predictions, load_samples, shipped
+from testbed.zoo.catalog import Catalog, load_catalog, shipped
+from testbed.zoo.files import load_graphs, load_predictions, load_samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

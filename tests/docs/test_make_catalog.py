@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from testbed.campaign.data import TaskData
-from testbed.zoo.catalog import load_catalog, load_predictions, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_predictions
 
 TASK = "image-classification/fashion-mnist"
 

@@ -28,7 +28,7 @@ from testbed.coordinator.labfile import read_toml
 from testbed.errors import ConfigError, did_you_mean
 from testbed.model.lab import parse_options
 from testbed.wire.picture import fit
-from testbed.zoo.catalog import load_graphs, load_samples, verify
+from testbed.zoo.files import load_graphs, load_samples, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

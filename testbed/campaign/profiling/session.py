@@ -37,7 +37,7 @@ from testbed.campaign.profiling.plan import shuffled
 from testbed.campaign.profiling.stopping import StopRule
 from testbed.campaign.profiling.timed import LONGEST, run_block
 from testbed.errors import ConfigError
-from testbed.zoo.catalog import load_samples
+from testbed.zoo.files import load_samples
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

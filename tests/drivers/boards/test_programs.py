@@ -11,7 +11,8 @@ from drivers.agent.runtimes.overlay.program_file import read_program
 from drivers.boards.programs import SHIPPED, identity, program_of
 from testbed.errors import ConfigError
 from testbed.model.lab import ModelFiles
-from testbed.zoo.catalog import load_catalog, load_graphs, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_graphs
 from tests.drivers.agent.runtimes.overlay.conftest import toy
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from drivers.npu import compile as compiler
 from drivers.npu import graph, isa, lower, plan, program, quantised
 from drivers.npu.golden import Device, Golden
-from testbed.zoo.catalog import load_catalog, load_graphs, load_predictions, load_samples, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_graphs, load_predictions, load_samples
 from tests.drivers.npu.networks import Writer, pixels_as_input, residual, watched
 
 OFFSETS = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0}

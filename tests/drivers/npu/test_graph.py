@@ -12,7 +12,8 @@ import pytest
 from drivers.npu import graph, quantised
 from drivers.npu.layers import Addition, Leave
 from testbed.errors import ConfigError
-from testbed.zoo.catalog import load_catalog, load_graphs, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_graphs
 from tests.drivers.npu.networks import residual
 
 

@@ -12,7 +12,8 @@ from drivers.npu.compile import compile_network
 from drivers.npu.description import OVERLAY
 from drivers.npu.rtl import NpuError, Rtl
 from drivers.virtual.pynq.prepare import inputs_of
-from testbed.zoo.catalog import load_catalog, load_graphs, load_samples, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_graphs, load_samples
 
 pytestmark = pytest.mark.timeout(500)  # the first of them builds the simulator
 

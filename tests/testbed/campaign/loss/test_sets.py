@@ -7,7 +7,8 @@ from PIL import Image
 
 from testbed.campaign.loss.sets import folder_set, shipped_set
 from testbed.errors import ConfigError
-from testbed.zoo.catalog import load_catalog, load_predictions, load_samples, shipped
+from testbed.zoo.catalog import load_catalog, shipped
+from testbed.zoo.files import load_predictions, load_samples
 
 TASK = "image-classification/fashion-mnist"
 onnx = pytest.importorskip("onnx")
