@@ -75,7 +75,7 @@ def is_fate(event: BoardEvent) -> TypeGuard[ev.Executed | ev.Failed | ev.Loaded 
 
 
 class BoardContract:
-    """Subclass it, override ``board`` and ``kill``.
+    """Subclass it, override ``board`` and ``kill``; `testbed.contracts.echo_spec` makes what a driver's factory takes.
 
     Attributes:
         model: a model of the board that answers within a few ms.

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shlex
 import signal
 import struct
 import threading
-import time
 import tty
 from pathlib import Path
 
 import asyncssh
+import msgspec
 import pytest
 
 from drivers.links.endpoint import SshConfig
+from testbed.contracts.echo_spec import echo_spec
 from testbed.errors import LinkError
-from testbed.model.lab import BoardSpec, ModelFiles
 from testbed.model.view import Health
 from testbed.wire import PROTOCOL_VERSION, Role, Session, Tensor
 from testbed.wire import messages as m
@@ -194,32 +193,13 @@ def serial_pair():
     pair.cut()
 
 
-def model_files(path, runtime="echo", name="quick", **options):
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ModelFiles(name=name, task="t", paths=(path,), sha256=(digest,), runtime=runtime, options=options)
-
-
 @pytest.fixture
 def make_spec(tmp_path):
     """A board's specification with a quick and a slow echo model."""
 
     def make(kind="local", models=None, **options):
-        file = tmp_path / "weights.bin"
-        file.write_bytes(bytes(range(256)) * 700)
-        if models is None:
-            slow = model_files(file, name="slow", sleep_ns=50_000_000)
-            models = {"quick": model_files(file), "slow": slow}
-        return BoardSpec(
-            id="board",
-            kind=kind,
-            site="edge",
-            options=options,
-            file=tmp_path / "lab.toml",
-            models=models,
-            profiles={},
-            state=tmp_path / "state",
-            fence=time.time_ns(),
-        )
+        spec = echo_spec(tmp_path, kind, options)
+        return spec if models is None else msgspec.structs.replace(spec, models=models)
 
     return make
 

@@ -1,39 +1,18 @@
-import hashlib
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from my_lab.board import my_host
 
 from testbed.contracts.board import BoardContract
-from testbed.model.lab import BoardSpec, ModelFiles
-
-
-def echo(file, name, **options):
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return ModelFiles(name=name, task="t", paths=(file,), sha256=(digest,), runtime="echo", options=options)
+from testbed.contracts.echo_spec import echo_spec
 
 
 class TestMyHost(BoardContract):
     @pytest.fixture
     def board(self, tmp_path):
-        file = tmp_path / "weights"
-        file.write_bytes(b"echo needs none")
-        return my_host(
-            BoardSpec(
-                id="mine",
-                kind="my-host",
-                site="edge",
-                options={},
-                file=tmp_path / "lab.toml",
-                models={"quick": echo(file, "quick"), "slow": echo(file, "slow", sleep_ns=50_000_000)},
-                profiles={},
-                state=tmp_path / "state",
-                fence=time.time_ns(),
-            )
-        )
+        return my_host(echo_spec(tmp_path, "my-host"))
 
     @pytest.fixture
     def kill(self):
