@@ -79,7 +79,8 @@ class OpenSshLink(ChildLink):
             trust = await asyncio.to_thread(self._pin)
         self._child = self._fresh()
         try:
-            await self._child.start(self._argv(trust))
+            ahead = await asyncio.to_thread(_with_us)
+            await self._child.start([*ahead, *self._argv(trust)])
             await self._wait_for_login()
         except BaseException:
             await self.close()
@@ -109,7 +110,7 @@ class OpenSshLink(ChildLink):
                 f"UserKnownHostsFile={Path(c.known_hosts).expanduser()}",
                 "GlobalKnownHostsFile=/dev/null",
             ]
-        argv = [*_with_us(), "ssh", "-T"]
+        argv = ["ssh", "-T"]
         for option in options:
             argv += ["-o", option]
         if c.identity:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +15,8 @@ from testbed.errors import LeaseError
 from testbed.units import S, to_s
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.cli.terminal import Terminal
     from testbed.coordinator.labfile import LabFile
     from testbed.coordinator.leasing import Grant, Leasing
@@ -96,18 +95,16 @@ def doctor(
     from testbed.coordinator.boards import board_specs
     from testbed.coordinator.instruments import build_meters, build_switches
     from testbed.coordinator.labfile import read_lab
+    from testbed.scratch import scratch_folder
 
     read = read_lab(resources.lab(lab))
     if board is not None:
         read = read.only(board)
     data = TaskData(*task_of(catalog))
-    state = Path(tempfile.mkdtemp(prefix="testbed-"))
-    try:
+    with scratch_folder() as state:
         specs = board_specs(read, data.models, profile_lookup(read), state, 0)
         build_switches(read)  # their tables are checked; nobody switches a board off to see whether it can be
         results = asyncio.run(_examine_leased(terminal, read, specs, build_meters(read, state), wait_s))
-    finally:
-        shutil.rmtree(state, ignore_errors=True)
     failed = sorted({name for name, result in results if result.state == "failed"})
     if terminal.json:
         document = {

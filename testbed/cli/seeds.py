@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from testbed.cli.door import Ended, Exit
-from testbed.errors import ConfigError, TestbedError
+from testbed.errors import ConfigError, StoreError, TestbedError
 from testbed.report.seeds import Figures
 
 if TYPE_CHECKING:
@@ -87,12 +87,16 @@ def run_seeds(
     """Play ``seeds`` seeds from ``seed`` on into ``out/seed-N`` each, then show what they say together.
 
     Raises:
+        StoreError: ``out`` is a run's own folder.
         TestbedError: one of them could not be played; the others are stopped.
         Ended: a run missed a limit, or does not count.
         KeyboardInterrupt: stopped; each run folder says how far it came.
     """
     from testbed.campaign.spec import read_campaign
+    from testbed.cli.pages import HEADER_FILE
 
+    if (out / HEADER_FILE).is_file():
+        raise StoreError("is the folder of a single run", file=out, cure="Name another folder with --out")
     campaign = read_campaign(folder, lab=lab)
     numbers = range(seed, seed + seeds)
     asked = [Asked(experiment=folder, lab=lab, after=after, out=out / f"{SEED}{n}", seed=n) for n in numbers]

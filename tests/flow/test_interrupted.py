@@ -13,6 +13,7 @@ import pytest
 from testbed.model.request import Outcome
 from testbed.store.reader import Run, read_run
 from tests.flow.conftest import shrink, start
+from tests.processes import running
 
 REQUESTS = 120
 pytestmark = pytest.mark.timeout(150)
@@ -52,18 +53,10 @@ def gone(pids: list[int]) -> bool:
     """None of them runs any more."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        alive = [pid for pid in pids if Path(f"/proc/{pid}/stat").exists() and " Z " not in stat_of(pid)]
-        if not alive:
+        if not any(map(running, pids)):
             return True
         time.sleep(0.1)
     return False
-
-
-def stat_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return " Z "
 
 
 def stop(process: subprocess.Popen[str], how: signal.Signals) -> None:

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import asyncssh
 import msgspec
@@ -17,6 +16,7 @@ from drivers.links.ssh_openssh import OpenSshLink, _with_us
 from drivers.links.ssh_paramiko import ParamikoLink
 from testbed.contracts.link import LinkContract
 from testbed.errors import ConfigError, HostKeyError, LinkError
+from tests.processes import running
 
 needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client is installed here")
 
@@ -142,13 +142,6 @@ def test_the_client_ends_with_a_killed_coordinator_whatever_the_board_does(ssh_s
     while running(int(done.stdout)):
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def running(pid):
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -60,6 +60,13 @@ def test_only_a_folder_of_seeds_is_taken_for_one(tmp_path):
     assert seeds.seeds_in(tmp_path) == []
 
 
+def test_seeds_are_not_played_into_the_folder_of_a_run(experiment, played):
+    done = call("run", experiment, "--virtual-time", "--after", played[0], "--seeds", 2, "--out", played[0])
+    assert done.returncode == Exit.INFRASTRUCTURE
+    assert "is the folder of a single run" in done.stderr.replace("\n", " ")
+    assert not list(played[0].glob("seed-*"))
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [

@@ -6,11 +6,11 @@ import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from drivers.virtual.machine import waiting
+from tests.processes import running
 
 MS = 1_000_000
 
@@ -127,10 +127,3 @@ def test_a_process_may_take_what_it_has_started_along_when_its_parent_is_killed(
     while any(running(pid) for pid in pids):
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def running(pid: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False

@@ -13,6 +13,7 @@ import pytest
 
 from drivers.virtual.pynq.audit import NAMES, Audit
 from drivers.virtual.pynq.model_fabric import Ended, Start
+from tests.processes import running
 
 START = Start(program=0, offset=0, commands=1, given=0, record=0, limits=(0, 0, 0, 0), mask=0, key=1)
 ECHO = """
@@ -37,13 +38,6 @@ def wait_for(audit, count):
             found[name] += value
         time.sleep(0.01)
     return found
-
-
-def running(pid):
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
 
 
 @pytest.fixture
